@@ -1,0 +1,1 @@
+"""Foreign packages and file formats."""

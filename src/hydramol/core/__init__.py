@@ -1,0 +1,1 @@
+"""The shared vocabulary: keys, batches, protocols, units, errors, keyed randomness. Imports nothing of ours."""

@@ -1,0 +1,1 @@
+"""Data sets, transforms, batching, collate, one DataModule."""

@@ -1,0 +1,1 @@
+"""Pure tensor functions: rotations, centring, Kabsch, distances, neighbour lists."""

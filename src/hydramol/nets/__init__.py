@@ -1,0 +1,1 @@
+"""Backbones and their layers. Bare ``nn.Module``s: no Hydra, no Lightning."""

@@ -1,0 +1,1 @@
+"""Builders of data sets; heavy engines are imported when used."""

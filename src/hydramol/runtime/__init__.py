@@ -1,0 +1,1 @@
+"""Composing, checking, building and running configurations."""

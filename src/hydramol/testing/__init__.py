@@ -1,0 +1,1 @@
+"""Test helpers for use outside this repository too."""

@@ -1,0 +1,1 @@
+"""From data to noise: paths, predicted quantities, weightings, priors."""
