@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from hydramol.core.batch import Batch
 from hydramol.core.protocols import Backbone, Corrupted, Output, Sampler, Stage, Sums
 from hydramol.core.randomness import Randomness
+from hydramol.data.datamodule import DataModule
 from hydramol.geometry.centring import centre
+from hydramol.tasks.generate import reference_scores
 from hydramol.transport.linear_guess import LinearGuess
 from hydramol.transport.transport import Transport
 
@@ -56,6 +58,8 @@ class MoreRed(pl.LightningModule):
         super().__init__()
         if parametrization not in ("plain", "linear_skip"):
             raise ValueError(f"model.parametrization={parametrization!r}: plain or linear_skip")
+        if parametrization == "linear_skip" and transport.predicts != "noise":
+            raise ValueError("model.parametrization=linear_skip is a skip of the noise: set transport.predicts=noise or plain")
         self.net = net
         self.noise_head: nn.Module = net.noise_head()
         self.transport = transport
@@ -67,6 +71,13 @@ class MoreRed(pl.LightningModule):
         self.seed = seed
         self.parametrization = parametrization
         self.linear_guess = LinearGuess(transport.path, float(statistics["position_variance"]))
+
+    @staticmethod
+    def describe(data: DataModule) -> dict[str, Tensor]:
+        """Statistics of the training split, and how real structures score where generated ones will be scored."""
+        indices = data.indices("train")
+        found = data.dataset.statistics(indices)
+        return found | reference_scores(data.dataset, indices)
 
     # --- prediction ----------------------------------------------------------------------------------------------
 
@@ -88,8 +99,8 @@ class MoreRed(pl.LightningModule):
         noise = self.noise_head(self.net(inner, time), inner, time).to(torch.float32)
         noise = batch.like(inner.rows(noise), batch.layout)
         if self.parametrization == "linear_skip":
-            skip, scale = self.linear_guess.coefficients(t, batch)
-            noise = batch.spread(skip).to(x.dtype)[..., None] * x + batch.spread(scale).to(x.dtype)[..., None] * noise
+            _, scale = self.linear_guess.at(t)
+            noise = self.linear_guess(x, t, batch) + batch.spread(scale.to(x.dtype))[..., None] * noise
         return centre(noise, batch)
 
     def denoise(self, x: Tensor, t: Tensor, condition: Batch) -> Output:
@@ -101,8 +112,8 @@ class MoreRed(pl.LightningModule):
     def corrupt(self, batch: Batch, stage: Stage) -> Corrupted:
         """Noises a batch; in validation each item meets the same noise at the same step every time."""
         random = Randomness(self.seed, stage, batch.key[0] if stage == "train" else 0)
-        t = self.transport.sample_time(batch, random.for_stream("time"))
-        return self.transport.corrupt(batch["pos"], t, batch, random.for_stream("noise"))
+        t = self.transport.sample_time(batch, random)
+        return self.transport.corrupt(batch["pos"], t, batch, random)
 
     def _losses(self, batch: Batch, stage: Stage) -> tuple[Sums, Corrupted]:
         corrupted = self.corrupt(batch, stage)
@@ -118,11 +129,12 @@ class MoreRed(pl.LightningModule):
 
     def _evaluation_step(self, batch: Batch, stage: Stage) -> None:
         sums, corrupted = self._losses(batch, stage)
-        guess = self.transport.loss(self.linear_guess(corrupted.x_t, corrupted.t, batch), corrupted, batch)
         count = int(sums.count.sum())
         options: dict[str, Any] = {"batch_size": count, "on_epoch": True, "sync_dist": True}
         self.log(f"{stage}/loss", sums.total.sum() / count, prog_bar=True, **options)
-        self.log(f"{stage}/loss_linear_guess", guess.total.sum() / count, **options)
+        if self.transport.predicts == "noise":
+            guess = self.transport.loss(self.linear_guess(corrupted.x_t, corrupted.t, batch), corrupted, batch)
+            self.log(f"{stage}/loss_linear_guess", guess.total.sum() / count, **options)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Noise loss beside that of the best linear guess."""

@@ -18,7 +18,7 @@ from lightning_fabric.plugins import CheckpointIO
 
 from hydramol.core.errors import CheckpointError
 from hydramol.core.keys import KEYS
-from hydramol.runtime.files import writing
+from hydramol.core.files import writing
 
 CONFIG_VERSION = 1
 """Layout of the stored configuration. A change adds a function to `UPGRADES` and a small checkpoint to the tests."""

@@ -10,7 +10,7 @@ from typing import Any
 from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from hydramol.runtime.files import writing
+from hydramol.core.files import writing
 
 
 class CSVLogger(Logger):

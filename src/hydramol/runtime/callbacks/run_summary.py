@@ -13,7 +13,7 @@ import torch
 
 from hydramol.runtime.callbacks.timings import PhaseTimings
 from hydramol.runtime.checkpoint import package_versions
-from hydramol.runtime.files import write_json
+from hydramol.core.files import write_json
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,141 @@
+"""What the doors do: train, sample, evaluate, prepare. Each works on a composed and checked configuration."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from hydramol.core.errors import ConfigError
+from hydramol.core.randomness import Randomness
+from hydramol.data.datamodule import DataModule
+from hydramol.report import write_report
+from hydramol.runtime.assemble import assemble_data, assemble_model, describe
+from hydramol.runtime.build import build
+from hydramol.runtime.callbacks import PhaseTimings
+from hydramol.runtime.checkpoint import read_checkpoint
+from hydramol.runtime.compose import compose_from, to_plain
+from hydramol.core.files import write_json, write_text
+from hydramol.runtime.load import find_checkpoint, load_model, run_directory_of
+from hydramol.runtime.save import save_outcome
+from hydramol.runtime.trainer import assemble_trainer, compile_net, set_numerics
+
+log = logging.getLogger(__name__)
+
+
+def train(cfg: DictConfig, overrides: list[str] | None = None) -> dict[str, float]:
+    """Trains, evaluates the best weights, and writes the report.
+
+    Args:
+        cfg: The configuration; with ``resume=<run directory>`` that run's own is taken and continued.
+        overrides: What the user typed, kept beside the configuration and applied again to a resumed run's.
+
+    Returns:
+        Scalars of the run by name, "val/loss" among them.
+    """
+    config, checkpoint = to_plain(cfg), None
+    if config.get("resume"):
+        config, checkpoint = _resumed(Path(config["resume"]), overrides or [])
+    run_dir = Path(config["paths"]["output_dir"])
+    if checkpoint is None:
+        write_text(run_dir / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
+        write_text(run_dir / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(overrides or [])))
+
+    set_numerics()
+    started = time.perf_counter()
+    data = assemble_data(config)
+    statistics = describe(config, data)
+    data_ready = time.perf_counter()
+    model = assemble_model(config, statistics)
+    compile_net(model, config)
+    trainer = assemble_trainer(config, statistics)
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, PhaseTimings):
+            callback.seconds |= {"data": data_ready - started, "build": time.perf_counter() - data_ready}
+    trainer.fit(model, datamodule=data, ckpt_path=None if checkpoint is None else str(checkpoint), weights_only=True)
+
+    scalars = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    if trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+        best = run_dir / "checkpoints" / "best.ckpt"
+        if best.is_file():
+            model.load_state_dict(read_checkpoint(best)["state_dict"])
+        if getattr(model, "task", None) is not None:
+            scalars |= _evaluate(model, data, "test", run_dir)
+        write_json(run_dir / "metrics.json", scalars)
+        _finish(run_dir)
+    return scalars
+
+
+def evaluate(cfg: DictConfig, overrides: list[str] | None = None) -> dict[str, float]:
+    """Measures a checkpoint on a split of the data it was trained with."""
+    model, config, out = _from_checkpoint(cfg, overrides or [])
+    scalars = _evaluate(model, assemble_data(config), str(cfg.split), out)
+    for name, value in scalars.items():
+        log.info("%s %.4g", name, value)
+    _finish(out)
+    return scalars
+
+
+def sample(cfg: DictConfig, overrides: list[str] | None = None) -> dict[str, float]:
+    """Does with a checkpoint what its task says; needs nothing but the checkpoint."""
+    model, config, out = _from_checkpoint(cfg, overrides or [])
+    outcome = model.task.sample(model, Randomness(int(config["seed"]), "sample"))
+    folder = f"samples/{Path(str(cfg.paths.output_dir)).name}"
+    scalars = save_outcome(outcome, out, f"{folder}/results.json", folder)
+    for name, value in scalars.items():
+        log.info("%s %.4g", name, value)
+    log.info("samples: %s", out / folder)
+    _finish(out)
+    return scalars
+
+
+def prepare(cfg: DictConfig, overrides: list[str] | None = None) -> dict[str, Any]:
+    """Builds a data set with the chosen builder."""
+    manifest = build(to_plain(cfg)["data"]).run()
+    log.info("prepared %s", manifest)
+    return manifest
+
+
+def _resumed(run_dir: Path, overrides: list[str]) -> tuple[dict[str, Any], Path]:
+    """Configuration of a run, with what the user overrides now, and its last checkpoint."""
+    path = find_checkpoint(run_dir, ("last",))
+    stored = run_dir / "config.yaml"
+    if not stored.is_file():
+        raise ConfigError("is no run directory: it has no config.yaml", where=str(run_dir), fix="resume=<run directory>")
+    kept = [one for one in overrides if not one.lstrip("+").startswith(("resume=", "paths.output_dir="))]
+    config = compose_from(OmegaConf.to_container(OmegaConf.load(stored)), kept)
+    config["paths"]["output_dir"] = str(run_dir)
+    return config, path
+
+
+def _from_checkpoint(cfg: DictConfig, overrides: list[str]) -> tuple[Any, dict[str, Any], Path]:
+    """Model on its device, its configuration with what the user swapped, and where results go."""
+    path = find_checkpoint(Path(str(cfg.ckpt)))
+    checkpoint = read_checkpoint(path)
+    config = compose_from(checkpoint["hydramol"]["config"], overrides)
+    set_numerics()
+    model = load_model(checkpoint, config)
+    if getattr(model, "task", None) is None:
+        raise ConfigError("the checkpoint's model was trained without a task", where="task", fix="choose one: task=...")
+    device = str(cfg.device) if cfg.get("device") else ("cuda" if torch.cuda.is_available() else "cpu")
+    out = Path(str(cfg.out)) if cfg.get("out") else run_directory_of(path) or Path(str(cfg.paths.output_dir))
+    return model.to(device), config, out
+
+
+def _evaluate(model: Any, data: DataModule, split: str, run_dir: Path) -> dict[str, float]:
+    """Lets the task measure the model on a split, and saves what it found."""
+    log.info("evaluating on the %s split", split)
+    model.eval()
+    outcome = model.task.evaluate(model, data, split, Randomness(int(model.seed), f"evaluate/{split}"))
+    return save_outcome(outcome, run_dir, f"evaluation_{split}.json", f"evaluation/{split}")
+
+
+def _finish(run_dir: Path) -> None:
+    """Writes the report and says where everything is."""
+    report = write_report(run_dir)
+    log.info("run: %s", run_dir)
+    log.info("report: %s", report)

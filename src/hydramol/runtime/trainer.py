@@ -1,0 +1,51 @@
+"""The Trainer of a run: loggers, callbacks, and what every run has."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import LearningRateMonitor, RichProgressBar
+
+from hydramol.runtime.build import build
+from hydramol.runtime.callbacks import CarryConfig, PlainProgress, StepSeed
+from hydramol.runtime.checkpoint import SafeCheckpointIO
+
+
+def assemble_trainer(config: Mapping[str, Any], statistics: Mapping[str, torch.Tensor]) -> pl.Trainer:
+    """Builds loggers, callbacks and the Trainer.
+
+    Args:
+        config: Plain, resolved configuration.
+        statistics: Of the training split, carried in every checkpoint.
+    """
+    node = dict(config["trainer"])
+    terminal = node.get("enable_progress_bar")
+    terminal = sys.stderr.isatty() if terminal is None else bool(terminal)
+    node["enable_progress_bar"] = terminal
+    loggers = list((build(config.get("logger")) or {}).values())
+    callbacks: list[pl.Callback] = [
+        StepSeed(int(config["seed"])),
+        *(build(config.get("callbacks")) or {}).values(),
+        CarryConfig(config, statistics),
+        RichProgressBar() if terminal else PlainProgress(),
+    ]
+    if not loggers:  # Lightning refuses a learning rate monitor that has nowhere to write
+        callbacks = [callback for callback in callbacks if not isinstance(callback, LearningRateMonitor)]
+    return build(node, callbacks=callbacks, logger=loggers or False, plugins=[SafeCheckpointIO()])
+
+
+def set_numerics() -> None:
+    """Sets what decides the last digits: TF32 is off, whatever the process did before."""
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+
+
+def compile_net(model: pl.LightningModule, config: Mapping[str, Any]) -> None:
+    """Compiles the net in place, if the configuration says so; names of weights do not change."""
+    settings = config.get("compile") or {}
+    if settings.get("enabled"):
+        model.net.compile(mode=settings.get("mode"), dynamic=settings.get("dynamic"))  # type: ignore[operator, union-attr]

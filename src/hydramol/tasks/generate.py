@@ -1,0 +1,210 @@
+"""Drawing structures of given compositions from noise, and measuring how well that works."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hydramol.core.batch import Batch
+from hydramol.core.progress import progress
+from hydramol.core.protocols import Dataset, Samples, Stage
+from hydramol.core.randomness import Randomness
+from hydramol.core.results import Results, Structures
+from hydramol.data.collate import collate
+from hydramol.evaluation.denoising import denoising_table, noise_loss_table
+from hydramol.evaluation.distributions import bond_angles, compare, pair_distances
+from hydramol.evaluation.equivariance import equivariance_error
+from hydramol.evaluation.stability import stability
+from hydramol.evaluation.summary import (
+    denoising,
+    distances_and_angles,
+    equivariance,
+    generated_structures,
+    join,
+    noise_prediction,
+)
+from hydramol.evaluation.validity import validity
+from hydramol.tasks.outcome import Outcome, StructureSet
+
+
+class Generate:
+    """Structures of molecules whose composition is given.
+
+    Args:
+        t_starts: Evaluation noises held-out structures to these steps and lets the sampler bring them back.
+        n_denoised: Held-out structures for that; 0 leaves it out.
+        n_generated: Structures drawn from pure noise in evaluation, with held-out compositions; 0 leaves it out.
+        n_shown: Structures of each kind to turn in the report.
+    """
+
+    def __init__(
+        self,
+        t_starts: Sequence[int] = (100, 200, 300),
+        n_denoised: int = 64,
+        n_generated: int = 0,
+        n_shown: int = 8,
+    ) -> None:
+        self.t_starts = tuple(t_starts)
+        self.n_denoised = n_denoised
+        self.n_generated = n_generated
+        self.n_shown = n_shown
+
+    # --- what `sample.py` does ----------------------------------------------------------------------------------
+
+    def sample(self, model: Any, random: Randomness) -> Outcome:
+        """Draws ``model.sampler.n_samples`` structures with compositions as frequent as in the training data.
+
+        Args:
+            model: Has ``denoise``, ``transport``, ``sampler`` and ``statistics``.
+            random: Decides compositions and noise.
+        """
+        condition = compositions(model.statistics, model.sampler.n_samples, random).to(model.device)
+        generated = self._draw(model, condition, random)
+        data = {name[len("data_") :]: float(value) for name, value in model.statistics.items() if name.startswith("data_")}
+        return self._generated(generated, data, int(model.statistics["n_scored"]))
+
+    # --- what training and `evaluate` do with held-out structures -------------------------------------------------
+
+    def evaluate(self, model: Any, data: Any, split: Stage, random: Randomness) -> Outcome:
+        """Measures noise prediction, equivariance, denoising and, if asked for, generation.
+
+        Args:
+            model: Has ``denoise``, ``transport``, ``sampler``, ``linear_guess``.
+            data: A DataModule.
+            split: "val" or "test".
+            random: Decides noise and rotations.
+        """
+        batches = [batch.to(model.device) for batch in data.loader(split)]
+        rows = noise_loss_table(model.denoise, model.transport, batches, model.linear_guess, random)
+        parts = [Outcome(noise_prediction(rows))]
+        if self.n_denoised:
+            parts.append(self._denoised(model, spread(batches, self.n_denoised), random))
+        parts.append(Outcome(equivariance(self._equivariance(model, spread(batches, 64), random))))
+        if self.n_generated:
+            real = one_batch(spread(batches, self.n_generated))
+            generated = self._draw(model, real.without("pos"), random)
+            parts.append(self._generated(generated, scores(real), len(real)))
+            parts.append(Outcome(self._distributions(generated, one_batch(batches))))
+        return Outcome(
+            join(part.results for part in parts),
+            {name: found for part in parts for name, found in part.structures.items()},
+        )
+
+    def _denoised(self, model: Any, batches: list[Batch], random: Randomness) -> Outcome:
+        found = denoising_table(
+            model.denoise, model.transport, model.sampler, batches, self.t_starts, random, self.n_shown
+        )
+        files, shown = {}, []
+        for one in found:
+            if one.shown:
+                name = f"denoised_t{one.t_start}.extxyz"
+                captions = [f"{a:.2f} → {b:.2f} Å" for a, b in zip(one.before.tolist(), one.after.tolist(), strict=True)]
+                files[name] = StructureSet(one.shown, captions[: self.n_shown])
+                shown.append(Structures(name, list(one.shown), f"Noised to t = {one.t_start} and brought back"))
+        return Outcome(denoising(found, shown), files)
+
+    def _equivariance(self, model: Any, batches: list[Batch], random: Randomness) -> dict[int, Tensor]:
+        errors = {}
+        for t_start in self.t_starts:
+            found = []
+            for batch in batches:
+                t = torch.full((len(batch),), t_start, device=batch.device)
+                x_t = model.transport.corrupt(batch["pos"], t, batch, random.for_stream("equivariance")).x_t
+                found.append(equivariance_error(model.denoise, x_t, t, batch, random.for_stream("rotations")).cpu())
+            errors[t_start] = torch.cat(found)
+        return errors
+
+    # --- generation -----------------------------------------------------------------------------------------------
+
+    def _draw(self, model: Any, condition: Batch, random: Randomness) -> Batch:
+        sampler = model.sampler
+        n_steps = len(sampler.steps(model.transport.path.n_steps))
+        with progress(n_steps, f"sampling {len(condition)} structures") as advance:
+
+            def observe(step: int, x: Tensor) -> None:
+                advance(1)
+
+            samples: Samples = sampler.sample(
+                model.denoise, model.transport, None, condition, random=random, observer=observe
+            )
+        return condition.with_fields(pos=samples.x.to(torch.float32)).to("cpu")
+
+    def _generated(self, generated: Batch, data: Mapping[str, float], n_data: int) -> Outcome:
+        shown = [Structures("generated.extxyz", ["generated"], "Drawn from pure noise")]
+        results = generated_structures(scores(generated), data, len(generated), n_data, structures=shown)
+        return Outcome(results, {"generated.extxyz": StructureSet({"generated": generated})})
+
+    def _distributions(self, generated: Batch, real: Batch) -> Results:
+        return distances_and_angles(
+            compare(pair_distances(generated), pair_distances(real), n_largest=8),
+            compare(bond_angles(generated), bond_angles(real), n_largest=8),
+        )
+
+
+def scores(batch: Batch) -> dict[str, float]:
+    """Stability and validity of structures, by name."""
+    batch = batch.to("cpu")
+    return {**stability(batch).scores(), **validity(batch).scores()}
+
+
+def reference_scores(dataset: Dataset, indices: np.ndarray, n: int = 300) -> dict[str, Tensor]:
+    """How real structures score under the pipeline that scores generated ones: ``data_<score>`` and ``n_scored``.
+
+    Args:
+        dataset: Real structures.
+        indices: Items to choose from.
+        n: How many to score, spread evenly.
+    """
+    chosen = indices[np.linspace(0, len(indices) - 1, min(n, len(indices))).round().astype(int)]
+    found = dataset.__getitems__([(0, int(item)) for item in chosen])
+    batch = found if isinstance(found, Batch) else collate(found)
+    real = {f"data_{name}": torch.tensor(value, dtype=torch.float64) for name, value in scores(batch).items()}
+    return {**real, "n_scored": torch.tensor(len(chosen))}
+
+
+def compositions(statistics: Mapping[str, Tensor], n: int, random: Randomness) -> Batch:
+    """Draws compositions with the frequency they have in the training data.
+
+    Args:
+        statistics: With ``composition_z`` (atoms of each composition, joined), ``composition_sizes`` and
+            ``composition_counts``.
+        n: How many.
+        random: Decides which.
+
+    Returns:
+        A flat batch without positions.
+    """
+    items = Batch({"item": torch.arange(n)}, {"graph": torch.ones(n, dtype=torch.int64)})
+    counts = statistics["composition_counts"].double().cpu()
+    edges = torch.cumsum(counts, 0) / counts.sum()
+    chosen = torch.searchsorted(edges, random.for_stream("composition").uniform(items)[:, 0], right=True)
+    table = Batch(
+        {"z": statistics["composition_z"].cpu()}, {"atom": statistics["composition_sizes"].to(torch.int64).cpu()}
+    )
+    return table.select(chosen.clamp(max=len(counts) - 1)).with_fields(item=torch.arange(n), view=torch.zeros(n).long())
+
+
+def spread(batches: Sequence[Batch], n: int) -> list[Batch]:
+    """``n`` items spread evenly over some batches, so that all sizes of a split sorted by size are there."""
+    total = sum(len(batch) for batch in batches)
+    wanted = torch.unique(torch.linspace(0, total - 1, min(n, total)).round().long())
+    kept, start = [], 0
+    for batch in batches:
+        inside = wanted[(wanted >= start) & (wanted < start + len(batch))] - start
+        if len(inside):
+            kept.append(batch.select(inside.to(batch.device)))
+        start += len(batch)
+    return kept
+
+
+def one_batch(batches: Sequence[Batch]) -> Batch:
+    """Several batches as one flat batch."""
+    flat = [batch.to_layout("flat") for batch in batches]
+    return Batch(
+        {name: torch.cat([batch[name] for batch in flat]) for name in flat[0].fields},
+        {axis: torch.cat([batch.sizes[axis] for batch in flat]) for axis in flat[0].sizes},
+    )

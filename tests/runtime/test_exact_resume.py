@@ -1,0 +1,152 @@
+"""A run that is stopped after any optimiser step and resumed is, bit for bit, the run that was never stopped."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import EMAWeightAveraging, ModelCheckpoint
+
+from hydramol.data.batching import BucketPlan, CostPlan, RandomPlan
+from hydramol.data.datamodule import DataModule
+from hydramol.data.flat_molecules import FlatMolecules
+from hydramol.data.transforms import Center, Flip, Pad, Rotate
+from hydramol.models.morered import MoreRed
+from hydramol.nets.edge_transformer import EdgeTransformer
+from hydramol.nets.time_input import TimeInput
+from hydramol.runtime.callbacks import CarryConfig, StepSeed
+from hydramol.runtime.checkpoint import SafeCheckpointIO, load_file
+from hydramol.runtime.schedulers import cosine_warmup
+from hydramol.transport.discrete_path import DiscretePath
+from hydramol.transport.prior import CentredGaussian
+from hydramol.transport.transport import Transport
+from tests.conftest import random_molecules
+
+SEED = 3
+EPOCHS = 3
+PLANS = {
+    "random": partial(RandomPlan, batch_size=3),
+    "bucket": partial(BucketPlan, batch_size=3, window=2),
+    "cost": partial(CostPlan, max_cost=500, power=3, window=2),
+}
+
+
+def make_data(plan: str, num_workers: int) -> DataModule:
+    sizes = [3, 5, 4, 6, 2, 5, 3, 4, 6, 5, 3, 4, 5, 2, 6, 4, 5, 3, 4, 5]
+    batch = random_molecules(sizes, seed=1)
+    dataset = FlatMolecules(
+        batch["z"].numpy(), batch["pos"].numpy(), batch.sizes["atom"].numpy(),
+        train_size=16, valid_size=2, test_size=2, split_seed=0,
+    )  # fmt: skip
+    return DataModule(
+        dataset,
+        PLANS[plan](),
+        {"center": Center(), "rotate": Rotate(), "flip": Flip()},
+        {"pad": Pad()},
+        seed=SEED,
+        n_views=1,
+        num_workers=num_workers,
+    )
+
+
+@dataclass
+class Record(pl.Callback):
+    """Keeps the loss of every micro-batch by its key."""
+
+    losses: dict[tuple[int, int], float] = field(default_factory=dict)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self.losses[batch.key] = outputs["loss"].item()
+
+
+def train(
+    folder: Path, plan: str, num_workers: int, accumulate: int, resume: Path | None = None
+) -> tuple[dict[tuple[int, int], float], dict[str, Any]]:
+    """Trains in a folder, saving after every step; returns losses and the last checkpoint."""
+    data = make_data(plan, num_workers)
+    statistics = data.dataset.statistics(data.indices("train"))
+    torch.manual_seed(0 if resume is None else 99)  # initial weights and generator state must not matter on resume
+    net = EdgeTransformer(n_layers=1, width=16, n_heads=2, n_rbf=8, n_direction=4, dropout=0.2, time=TimeInput())
+    model = MoreRed(
+        net,
+        Transport(DiscretePath(), CentredGaussian(), stratified=True),
+        optimizer=partial(torch.optim.AdamW, lr=1e-3),
+        scheduler=partial(cosine_warmup, warmup=0.2),
+        statistics=statistics,
+        seed=SEED,
+    )
+    record = Record()
+    trainer = pl.Trainer(
+        max_epochs=EPOCHS,
+        accelerator="cpu",
+        devices=1,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        inference_mode=False,
+        accumulate_grad_batches=accumulate,
+        gradient_clip_val=0.5,
+        val_check_interval=0.5,
+        num_sanity_val_steps=0,
+        reload_dataloaders_every_n_epochs=1,
+        plugins=[SafeCheckpointIO()],
+        callbacks=[
+            StepSeed(SEED),
+            EMAWeightAveraging(decay=0.9, use_buffers=False),
+            record,
+            CarryConfig({}, statistics),
+            ModelCheckpoint(folder, filename="{step}", save_top_k=-1, every_n_train_steps=1),
+            ModelCheckpoint(folder, filename="final", enable_version_counter=False),
+        ],
+    )
+    trainer.fit(model, datamodule=data, ckpt_path=None if resume is None else str(resume), weights_only=True)
+    return record.losses, load_file(folder / "final.ckpt")
+
+
+def assert_same(found: Any, wanted: Any, where: str) -> None:
+    """Exact equality of nested containers of tensors."""
+    if isinstance(wanted, torch.Tensor):
+        assert torch.equal(found, wanted), where
+    elif isinstance(wanted, dict):
+        assert found.keys() == wanted.keys(), where
+        for name in wanted:
+            assert_same(found[name], wanted[name], f"{where}.{name}")
+    elif isinstance(wanted, list | tuple):
+        assert len(found) == len(wanted), where
+        for number, (one, other) in enumerate(zip(found, wanted, strict=True)):
+            assert_same(one, other, f"{where}[{number}]")
+    else:
+        assert found == wanted, where
+
+
+@pytest.mark.run
+@pytest.mark.parametrize("plan", ["random", "bucket", "cost"])
+@pytest.mark.parametrize("accumulate", [1, 3])
+@pytest.mark.parametrize("workers", [(0, 2), (2, 0)], ids=["0to2", "2to0"])
+def test_every_step_resumes_bit_for_bit(
+    tmp_path: Path, plan: str, accumulate: int, workers: tuple[int, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.ERROR)
+    first, second = workers
+    losses, final = train(tmp_path / "whole", plan, first, accumulate)
+    epochs = [epoch for epoch, _ in losses]
+    assert set(epochs) == set(range(EPOCHS))
+    saved = sorted((tmp_path / "whole").glob("step=*.ckpt"), key=lambda path: int(path.stem.split("=")[1]))
+    assert len(saved) >= EPOCHS * (epochs.count(0) // accumulate)
+    for path in saved[:-1]:
+        again, ended = train(tmp_path / path.stem, plan, second, accumulate, resume=path)
+        position = load_file(path)["DataModule"]
+        expected = {key: value for key, value in losses.items() if key >= (position["epoch"], position["delivered"])}
+        assert again == expected, path.name
+        assert_same(ended["state_dict"], final["state_dict"], f"{path.name}: averaged weights")
+        assert_same(ended["current_model_state"], final["current_model_state"], f"{path.name}: weights")
+        assert_same(ended["optimizer_states"], final["optimizer_states"], f"{path.name}: optimiser")
