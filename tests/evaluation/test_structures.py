@@ -1,0 +1,32 @@
+"""Extended XYZ files: read back by ASE."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from hydramol.evaluation.structures import write_structures
+from tests.conftest import random_molecules
+
+
+def test_ase_reads_frames_side_by_side(tmp_path):
+    from ase.io import read
+
+    batch = random_molecules([4, 7], dtype=torch.float64)
+    shifted = batch.with_fields(pos=batch["pos"] + 1.0).to_layout("padded")
+    path = tmp_path / "deep" / "shown.extxyz"
+    write_structures(path, {"real": batch, "shifted": shifted}, captions=['the "first"', "second"])
+    frames = read(path, index=":")
+    assert [len(frame) for frame in frames] == [4, 4, 7, 7]
+    assert [frame.info["label"] for frame in frames] == ["real", "shifted"] * 2
+    assert frames[0].info["caption"] == "the 'first'"
+    assert frames[0].numbers.tolist() == batch["z"][:4].tolist()
+    assert np.allclose(frames[3].positions, batch["pos"][4:] + 1.0, atol=1e-5)
+    assert [file.name for file in path.parent.iterdir()] == ["shown.extxyz"]
+
+
+def test_batches_of_different_length(tmp_path):
+    with pytest.raises(ValueError, match="same length"):
+        write_structures(tmp_path / "x.extxyz", {"a": random_molecules([3]), "b": random_molecules([3, 4])})
+    assert list(tmp_path.iterdir()) == []
