@@ -21,7 +21,7 @@ def quaternion_to_matrix(quaternion: Tensor) -> Tensor:
     Returns:
         ``[..., 3, 3]``, orthogonal with determinant 1.
     """
-    w, x, y, z = (quaternion / quaternion.norm(dim=-1, keepdim=True)).unbind(-1)
+    w, x, y, z = _unit(quaternion).unbind(-1)
     rows = [
         1 - 2 * (y * y + z * z),
         2 * (x * y - w * z),
@@ -33,7 +33,7 @@ def quaternion_to_matrix(quaternion: Tensor) -> Tensor:
         2 * (y * z + w * x),
         1 - 2 * (x * x + y * y),
     ]
-    return torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
+    return torch.stack(rows, dim=-1).reshape(*quaternion.shape[:-1], 3, 3)
 
 
 def matrix_to_quaternion(matrix: Tensor) -> Tensor:
@@ -61,13 +61,13 @@ def matrix_to_quaternion(matrix: Tensor) -> Tensor:
     )
     largest = candidates.diagonal(dim1=-2, dim2=-1).argmax(-1)
     chosen = candidates.gather(-2, largest[..., None, None].expand(*largest.shape, 1, 4)).squeeze(-2)
-    quaternion = chosen / chosen.norm(dim=-1, keepdim=True)
+    quaternion = _unit(chosen)
     return torch.where(quaternion[..., :1] < 0, -quaternion, quaternion)
 
 
 def reflection_matrix(normal: Tensor) -> Tensor:
     """Reflection through the plane with a given normal (Householder): ``[..., 3] -> [..., 3, 3]``."""
-    unit = normal / normal.norm(dim=-1, keepdim=True)
+    unit = _unit(normal)
     return torch.eye(3, dtype=normal.dtype, device=normal.device) - 2 * unit[..., :, None] * unit[..., None, :]
 
 
@@ -105,10 +105,15 @@ def rotate_rows(rows: Tensor, matrices: Tensor, batch: Batch, axis: str = "atom"
         axis: Named axis of the rows.
 
     Returns:
-        Rows of the same shape and dtype; the product is formed in the precision of the matrices.
+        Rows of the same shape and dtype; the product is formed in the higher of the two precisions.
     """
+    dtype = torch.promote_types(rows.dtype, matrices.dtype)
     if batch.layout == "padded":
-        turned = rows.to(matrices.dtype) @ matrices.transpose(-1, -2)
+        turned = rows.to(dtype) @ matrices.to(dtype).transpose(-1, -2)
     else:
-        turned = torch.einsum("rij,rj->ri", batch.spread(matrices, axis), rows.to(matrices.dtype))
+        turned = torch.einsum("rij,rj->ri", batch.spread(matrices, axis).to(dtype), rows.to(dtype))
     return turned.to(rows.dtype)
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    return vectors / torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)

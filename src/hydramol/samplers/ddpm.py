@@ -40,9 +40,10 @@ class DDPM:
         self.record_every = record_every
 
     def steps(self, n_steps: int) -> list[int]:
-        """The steps taken from ``n_steps - 1`` down to 0."""
+        """The steps taken, from ``n_steps - 1`` down to 0; a single one leads straight to the clean end."""
         count = n_steps if self.max_steps is None else min(self.max_steps, n_steps)
-        return [round((n_steps - 1) * (count - 1 - k) / max(count - 1, 1)) for k in range(count)]
+        last = n_steps - 1
+        return [last - round(last * k / max(count - 1, 1)) for k in range(count)]
 
     @torch.no_grad()
     def sample(

@@ -64,5 +64,5 @@ class LinearGuess:
         return (batch.spread(self.at(t)[0])[..., None] * x_t).to(x_t.dtype)
 
     def expected_loss(self) -> float:
-        """Mean squared error over uniform t, relative to that of guessing zero; 0.62 for QM9 and the polynomial schedule."""
+        """Mean squared error over uniform t, relative to that of guessing zero; 0.62 for QM9, polynomial schedule."""
         return float(self._table["g"].square().mean())

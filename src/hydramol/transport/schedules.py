@@ -15,7 +15,7 @@ SMALLEST_RATIO = 0.001
 def _from_curve(alpha_bar: NDArray[np.float64]) -> NDArray[np.float64]:
     """Drops the noiseless start of a curve of T + 1 points and bounds the ratios of neighbours."""
     ratios = np.clip(alpha_bar[1:] / alpha_bar[:-1], SMALLEST_RATIO, 1.0)
-    return np.cumprod(ratios)
+    return np.cumprod(ratios, dtype=np.float64)
 
 
 def polynomial(n_steps: int, precision: float = 1e-5) -> NDArray[np.float64]:
@@ -36,4 +36,4 @@ def linear(n_steps: int, beta_start: float = 1e-4, beta_end: float = 0.02) -> ND
     beta = np.linspace(scale * beta_start, scale * beta_end, n_steps)
     if beta.max() >= 1.0:
         raise ValueError(f"n_steps={n_steps} is too few for the linear schedule: a variance reaches {beta.max():.3g}")
-    return np.cumprod(1.0 - beta)
+    return np.cumprod(1.0 - beta, dtype=np.float64)

@@ -168,7 +168,7 @@ class Transport:
     # --- parts ---------------------------------------------------------------------------------------------------
 
     def _factors(self, t: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """a and s of each row, ready to multiply: ``[rows..., 1]`` float64."""
+        """The factors a and s of each row, ready to multiply: ``[rows..., 1]`` float64."""
         a, s = self.path.at(t)
         return batch.spread(a)[..., None], batch.spread(s)[..., None]
 
