@@ -1,0 +1,89 @@
+"""What a ``_target_`` may name, and finding it."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterable
+from types import ModuleType
+from typing import Any
+
+from hydramol.core.errors import ConfigError
+from hydramol.runtime.check.suggest import did_you_mean
+
+ALLOWED_PACKAGES = (
+    "hydramol",
+    "torch.optim",
+    "torch.nn",
+    "pytorch_lightning",
+    "torchmetrics",
+    "torch_geometric.transforms",
+    "peft",
+)
+"""A configuration (a checkpoint carries one) may call nothing else, unless the root key ``extensions`` names it."""
+
+
+def require_allowed(target: str, extensions: Iterable[str] = ()) -> None:
+    """Refuses targets outside the allowed packages.
+
+    Raises:
+        ConfigError: The target lies elsewhere, or reaches through a private name.
+    """
+    packages = (*ALLOWED_PACKAGES, *extensions)
+    inside = any(target.startswith(f"{package}.") for package in packages)
+    # A dunder on the way (``hydramol.core.__builtins__``) or an imported module would lead out of the package again.
+    if not inside or any(part.startswith("__") for part in target.split(".")):
+        raise ConfigError(
+            f"_target_ {target} is outside the allowed packages ({', '.join(packages)})",
+            fix="add the package of your own parts as extensions=[package]",
+        )
+
+
+def locate(target: str, extensions: Iterable[str] = ()) -> Any:
+    """Imports what a target names.
+
+    Raises:
+        ConfigError: It is not allowed, does not exist, or something it needs is not installed.
+    """
+    require_allowed(target, extensions)
+    parts = target.split(".")
+    module, n_found = _longest_module(target, parts)
+    found: Any = module
+    for name in parts[n_found:]:
+        if not hasattr(found, name):
+            raise ConfigError(f"_target_ {target} does not exist{did_you_mean(name, _names_in(found))}")
+        found = getattr(found, name)
+        _require_home(target, found, extensions)
+    if not callable(found):
+        raise ConfigError(f"_target_ {target} is not a class or function")
+    return found
+
+
+def _longest_module(target: str, parts: list[str]) -> tuple[ModuleType, int]:
+    module: ModuleType | None = None
+    for count in range(1, len(parts) + 1):
+        name = ".".join(parts[:count])
+        try:
+            module = importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name != name:  # The module is there; something that it needs is not.
+                raise ConfigError(f"cannot import {target}: {error}") from error
+            if module is None:
+                raise ConfigError(f"_target_ {target}: no package {name}") from None
+            return module, count - 1
+        except ImportError as error:
+            raise ConfigError(f"cannot import {target}: {error}") from error
+    raise ConfigError(f"_target_ {target} is a module, not a class or function")
+
+
+def _require_home(target: str, found: Any, extensions: Iterable[str]) -> None:
+    """A module that one of ours merely imported (``hydramol.data.x.os.system``) is not ours."""
+    if isinstance(found, ModuleType):
+        require_allowed(f"{found.__name__}.", extensions)
+
+
+def _names_in(found: Any) -> list[str]:
+    names = [name for name in dir(found) if not name.startswith("_")]
+    if hasattr(found, "__path__"):
+        names += [module.name for module in pkgutil.iter_modules(found.__path__)]
+    return names
