@@ -116,4 +116,5 @@ def rotate_rows(rows: Tensor, matrices: Tensor, batch: Batch, axis: str = "atom"
 
 
 def _unit(vectors: Tensor) -> Tensor:
-    return vectors / torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
+    length: Tensor = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
+    return vectors / length

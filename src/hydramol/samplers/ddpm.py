@@ -53,7 +53,7 @@ class DDPM:
         start: Tensor | None,
         condition: Batch,
         *,
-        t_start: int | None = None,
+        t_start: int | float | None = None,
         random: Randomness,
         observer: Callable[[int, Tensor], None] | None = None,
     ) -> Samples:
