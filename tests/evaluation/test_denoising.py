@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from conftest import random_molecules
 
 from hydramol.core.batch import Batch
 from hydramol.core.protocols import Corrupted, Output, Samples, Sums
@@ -17,7 +18,6 @@ from hydramol.transport.discrete_path import DiscretePath
 from hydramol.transport.linear_guess import LinearGuess, position_variance
 from hydramol.transport.prior import CentredGaussian
 from hydramol.transport.transport import Transport
-from tests.conftest import random_molecules
 
 RANDOM = Randomness(1, "evaluation")
 
@@ -124,6 +124,10 @@ def test_denoising_reports_what_the_sampler_did(layout):
     assert nothing.reduction == pytest.approx(0.0)
     assert torch.equal(nothing.before, weak.before)  # the same structures, whatever else is asked
     assert nothing.shown == {}
+
+    (many,) = denoising_table(None, Process(), sampler, batches(layout), [10], RANDOM, n_shown=3)
+    assert many.shown["real"]["item"].tolist() == [0, 1, 2]
+    assert many.shown["noised"].sizes["atom"].tolist() == [5, 9, 3]
 
 
 def test_with_the_house_transport_and_sampler():

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from conftest import random_molecules
 
 from hydramol.evaluation.structures import write_structures
-from tests.conftest import random_molecules
 
 
 def test_ase_reads_frames_side_by_side(tmp_path):
@@ -24,6 +24,18 @@ def test_ase_reads_frames_side_by_side(tmp_path):
     assert frames[0].numbers.tolist() == batch["z"][:4].tolist()
     assert np.allclose(frames[3].positions, batch["pos"][4:] + 1.0, atol=1e-5)
     assert [file.name for file in path.parent.iterdir()] == ["shown.extxyz"]
+
+
+def test_trajectories_are_frames_of_one_item_and_label(tmp_path):
+    from ase.io import read
+
+    batch = random_molecules([4, 7])
+    later = batch.with_fields(pos=batch["pos"] + 1.0)
+    write_structures(tmp_path / "t.extxyz", {"path": [batch, later], "real": batch})
+    frames = read(tmp_path / "t.extxyz", index=":")
+    assert [(f.info["item"], f.info["label"]) for f in frames] == [
+        (0, "path"), (0, "path"), (0, "real"), (1, "path"), (1, "path"), (1, "real"),
+    ]  # fmt: skip
 
 
 def test_batches_of_different_length(tmp_path):

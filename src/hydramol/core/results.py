@@ -60,10 +60,17 @@ class Section:
 
 @dataclass
 class Results:
-    """Scalars for tables and searches, sections for people."""
+    """Scalars for tables and searches, sections for people, and the few figures that belong at the top of a report.
+
+    Attributes:
+        scalars: Numbers by name, unrounded.
+        sections: What to read.
+        headline: Text by what it says ("RMSD after denoising": "-52 %").
+    """
 
     scalars: dict[str, float] = field(default_factory=dict)
     sections: list[Section] = field(default_factory=list)
+    headline: dict[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain containers, ready for JSON."""
@@ -82,4 +89,4 @@ class Results:
             )
             for item in data["sections"]
         ]
-        return cls(scalars=dict(data["scalars"]), sections=sections)
+        return cls(scalars=dict(data["scalars"]), sections=sections, headline=dict(data.get("headline", {})))

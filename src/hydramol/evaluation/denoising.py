@@ -144,8 +144,9 @@ def denoising_table(
     """
     before: dict[int, list[Tensor]] = {t: [] for t in t_starts}
     after: dict[int, list[Tensor]] = {t: [] for t in t_starts}
-    shown: dict[int, dict[str, Batch]] = {t: {} for t in t_starts}
-    for number, batch in enumerate(batches):
+    shown: dict[int, list[dict[str, Batch]]] = {t: [] for t in t_starts}
+    n_left = n_shown
+    for batch in batches:
         real = batch.to_layout("padded")
         for t_start in t_starts:
             here = random.for_stream(f"t={t_start}")
@@ -156,11 +157,12 @@ def denoising_table(
             noised, denoised = (batch.with_fields(pos=x).to_layout("padded")["pos"] for x in (x_t, samples.x))
             before[t_start].append(kabsch_rmsd(noised, real["pos"], real.mask()).double().cpu())
             after[t_start].append(kabsch_rmsd(denoised, real["pos"], real.mask()).double().cpu())
-            if number == 0 and n_shown:
-                shown[t_start] = _shown(real, {"noised": noised, "denoised": denoised}, n_shown)
+            if n_left > 0:
+                shown[t_start].append(_shown(real, {"noised": noised, "denoised": denoised}, n_left))
+        n_left -= len(batch)
     if not all(before.values()):
         raise ValueError("no structures to noise")
-    return [Denoising(t, torch.cat(before[t]), torch.cat(after[t]), shown[t]) for t in t_starts]
+    return [Denoising(t, torch.cat(before[t]), torch.cat(after[t]), _joined(shown[t])) for t in t_starts]
 
 
 def _shown(real: Batch, structures: dict[str, Tensor], n_shown: int) -> dict[str, Batch]:
@@ -168,3 +170,15 @@ def _shown(real: Batch, structures: dict[str, Tensor], n_shown: int) -> dict[str
     first = torch.arange(min(n_shown, len(real)), device=real.device)
     turned = {name: real.with_fields(pos=kabsch_align(x, real["pos"], real.mask())) for name, x in structures.items()}
     return {name: batch.select(first).to_layout("flat").to("cpu") for name, batch in {**turned, "real": real}.items()}
+
+
+def _joined(parts: list[dict[str, Batch]]) -> dict[str, Batch]:
+    """Flat batches of each name, one after the other; only what is needed to draw them."""
+    names = parts[0] if parts else ()
+    return {
+        name: Batch(
+            {key: torch.cat([part[name][key] for part in parts]) for key in ("z", "pos", "item")},
+            {"atom": torch.cat([part[name].sizes["atom"] for part in parts])},
+        )
+        for name in names
+    }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -10,42 +9,44 @@ from pathlib import Path
 import torch
 
 from hydramol.core.batch import Batch
+from hydramol.core.files import writing
 from hydramol.evaluation.bond_rules import symbol
 
 
-def write_structures(path: Path, structures: Mapping[str, Batch], captions: Sequence[str] = ()) -> None:
+def write_structures(
+    path: Path, structures: Mapping[str, Batch | Sequence[Batch]], captions: Sequence[str] = ()
+) -> None:
     """Writes the same items of several batches side by side: item 0 of each, then item 1 of each, and so on.
 
-    The file appears under its name only when it is whole.
+    Every frame names its ``item`` and ``label``; frames that share both are a trajectory.
 
     Args:
         path: The extxyz file.
-        structures: Batches of the same length with ``z`` and ``pos`` (Angstrom), by label.
+        structures: By label, batches of the same length with ``z`` and ``pos`` (Angstrom), or several of these in time.
         captions: One line of each item.
     """
-    if len({len(batch) for batch in structures.values()}) != 1:
+    frames = {
+        label: [list(_molecules(one)) for one in ([found] if isinstance(found, Batch) else found)]
+        for label, found in structures.items()
+    }
+    n_items = {len(molecules) for steps in frames.values() for molecules in steps}
+    if len(n_items) != 1:
         raise ValueError("structures that lie side by side must be batches of the same length")
-    frames = {name: list(_frames(batch)) for name, batch in structures.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with draft.open("w", encoding="utf-8") as file:
-            for item in range(len(next(iter(frames.values())))):
-                for name, rows in frames.items():
-                    caption = f' caption="{_plain(captions[item])}"' if captions else ""
-                    file.write(f"{len(rows[item])}\n")
-                    file.write(f'Properties=species:S:1:pos:R:3 label="{_plain(name)}"{caption} pbc="F F F"\n')
-                    file.writelines(f"{row}\n" for row in rows[item])
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with writing(path) as draft, draft.open("w", encoding="utf-8") as file:
+        for item in range(n_items.pop()):
+            caption = f' caption="{_plain(captions[item])}"' if captions else ""
+            for label, steps in frames.items():
+                info = f'item={item} label="{_plain(label)}"{caption} pbc="F F F"'
+                for molecules in steps:
+                    file.write(f"{len(molecules[item])}\nProperties=species:S:1:pos:R:3 {info}\n")
+                    file.writelines(molecules[item])
 
 
-def _frames(batch: Batch) -> Iterator[list[str]]:
+def _molecules(batch: Batch) -> Iterator[list[str]]:
     """Lines of the atoms of each item."""
     flat = batch.to_layout("flat").to("cpu")
     lines = [
-        f"{symbol(number):<2} {x:.5f} {y:.5f} {z:.5f}"
+        f"{symbol(number):<2} {x:.5f} {y:.5f} {z:.5f}\n"
         for number, (x, y, z) in zip(flat["z"].tolist(), flat["pos"].double().tolist(), strict=True)
     ]
     ends = torch.cumsum(flat.sizes["atom"], 0).tolist()

@@ -16,13 +16,15 @@ from hydramol.evaluation.distributions import Comparison
 def join(parts: Iterable[Results]) -> Results:
     """One `Results` of several; scalars of the same name may not meet."""
     scalars: dict[str, float] = {}
-    sections = []
+    sections: list[Section] = []
+    headline: dict[str, str] = {}
     for part in parts:
         if double := scalars.keys() & part.scalars.keys():
             raise ValueError(f"scalars given twice: {', '.join(sorted(double))}")
         scalars |= part.scalars
         sections += part.sections
-    return Results(scalars, sections)
+        headline |= part.headline
+    return Results(scalars, sections, headline)
 
 
 def noise_prediction(rows: Sequence[NoiseLossRow]) -> Results:
@@ -56,7 +58,9 @@ def noise_prediction(rows: Sequence[NoiseLossRow]) -> Results:
         "noise_loss_vs_linear": overall.model / overall.linear,
     }
     text = "How well the noise in a noised structure is told, on molecules that were not trained on."
-    return Results(scalars, [Section("Noise prediction", text, [table], [plot] if len(middles) > 1 else [])])
+    section = Section("Noise prediction", text, [table], [plot] if len(middles) > 1 else [])
+    headline = {"noise loss / best linear guess": f"{scalars['noise_loss_vs_linear']:.2f}"}
+    return Results(scalars, [section], headline)
 
 
 def denoising(results: Sequence[Denoising], structures: Sequence[Structures] = ()) -> Results:
@@ -101,7 +105,8 @@ def denoising(results: Sequence[Denoising], structures: Sequence[Structures] = (
         y_label="mean RMSD / Å",
     )
     text = "Real structures are noised to step t; the sampler runs back from there."
-    return Results(scalars, [Section("Denoising", text, [table], [plot], list(structures))])
+    headline = {f"mean RMSD, denoised from t = {one.t_start}": f"{-one.reduction:+.0f} %" for one in results[:1]}
+    return Results(scalars, [Section("Denoising", text, [table], [plot], list(structures))], headline)
 
 
 def generated_structures(
@@ -143,7 +148,12 @@ def generated_structures(
     scalars = {f"generated_{key}": float(samples[key]) for key in names}
     scalars |= {f"data_{key}": float(data[key]) for key in names if key in data}
     heading = f"Generated structures (composition-conditioned; bond rule {rule.name})"
-    return Results(scalars, [Section(heading, "", [table], [], list(structures))])
+    headline = {
+        f"generated {name.split(' / ')[0]} (real: {_percent(data[key]):.0f} %)": f"{_percent(samples[key]):.0f} %"
+        for key, name in names.items()
+        if key in ("molecule_stable", "valid") and key in data
+    }
+    return Results(scalars, [Section(heading, "", [table], [], list(structures))], headline)
 
 
 def distances_and_angles(distances: Sequence[Comparison], angles: Sequence[Comparison], n_plots: int = 4) -> Results:
@@ -204,7 +214,8 @@ def equivariance(errors: Mapping[int, Tensor], reference: str = "") -> Results:
     )
     overall = sum(float(e.sum()) for e in errors.values()) / max(sum(len(e) for e in errors.values()), 1)
     text = "Does the predicted noise turn with the molecule?"
-    return Results({"equivariance_error": overall}, [Section("Equivariance", text, [table])])
+    headline = {"equivariance error": f"{_percent(overall, 2):g} %"}
+    return Results({"equivariance_error": overall}, [Section("Equivariance", text, [table])], headline)
 
 
 def _times(row: NoiseLossRow) -> str:
