@@ -6,7 +6,6 @@ import math
 
 import pytest
 import torch
-from conftest import random_molecules
 
 from hydramol.core.batch import Batch
 from hydramol.core.protocols import Corrupted, Output, Samples, Sums
@@ -18,6 +17,7 @@ from hydramol.transport.discrete_path import DiscretePath
 from hydramol.transport.linear_guess import LinearGuess, position_variance
 from hydramol.transport.prior import CentredGaussian
 from hydramol.transport.transport import Transport
+from tests.conftest import random_molecules
 
 RANDOM = Randomness(1, "evaluation")
 

@@ -7,12 +7,12 @@ import math
 import numpy as np
 import pytest
 import torch
-from conftest import random_molecules
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hydramol.core.batch import Batch
 from hydramol.evaluation.distributions import bond_angles, compare, jensen_shannon, pair_distances, wasserstein_1
+from tests.conftest import random_molecules
 
 
 def water(angle: float, length: float = 0.96) -> Batch:

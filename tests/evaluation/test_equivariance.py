@@ -6,11 +6,11 @@ import math
 
 import pytest
 import torch
-from conftest import random_molecules
 
 from hydramol.core.protocols import Output
 from hydramol.core.randomness import Randomness
 from hydramol.evaluation.equivariance import equivariance_error
+from tests.conftest import random_molecules
 
 RANDOM = Randomness(0, "equivariance")
 

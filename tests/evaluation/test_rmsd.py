@@ -7,13 +7,13 @@ import math
 import numpy as np
 import pytest
 import torch
-from conftest import random_molecules
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hydramol.core.batch import Batch
 from hydramol.core.randomness import Randomness
 from hydramol.evaluation.rmsd import matched_rmsd, rmsd
+from tests.conftest import random_molecules
 
 RANDOM = Randomness(0, "rmsd")
 

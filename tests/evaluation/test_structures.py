@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from conftest import random_molecules
 
 from hydramol.evaluation.structures import write_structures
+from tests.conftest import random_molecules
 
 
 def test_ase_reads_frames_side_by_side(tmp_path):
