@@ -49,12 +49,13 @@ lint: setup
 docs: setup
 	$(BIN)/python docs/build.py
 
-# Takes the newest versions that fit pyproject.toml; `git diff requirements.lock` then shows what changes.
+# Adds what pyproject.toml asks for and keeps the other versions; UPGRADE=--upgrade takes the newest of all.
 lock: setup
-	{ sed -n '/^#/p' requirements.lock; \
-	  $(BIN)/uv pip compile --quiet --all-extras --no-annotate --no-header --override requirements.override pyproject.toml \
-	  | sed -E 's/^(torch==[^+]*)\+.*/\1/'; } > requirements.lock.new
-	mv requirements.lock.new requirements.lock
+	cp requirements.lock requirements.lock.new
+	$(BIN)/uv pip compile --quiet $(UPGRADE) --all-extras --no-annotate --no-header --override requirements.override \
+	  pyproject.toml --output-file requirements.lock.new
+	{ sed -n '/^#/p' requirements.lock; sed -E 's/^(torch==[^+]*)\+.*/\1/' requirements.lock.new; } > requirements.lock.new2
+	mv requirements.lock.new2 requirements.lock; rm requirements.lock.new
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
