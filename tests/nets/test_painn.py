@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import random_molecules
 from safetensors.torch import load_file
+from tests.conftest import random_molecules
 from torch import Tensor, nn
 
 from hydramol.compat.schnetpack import import_schnetpack
@@ -339,6 +339,35 @@ def test_third_order_is_finite_at_zero_vectors(sizes: list[int]) -> None:
         total = sum(slope.square().sum() for slope in slopes if slope is not None)
         slopes = torch.autograd.grad(total, [pos, *parameters], create_graph=True, allow_unused=True)
     assert all(slope.isfinite().all() for slope in slopes if slope is not None)
+
+
+# --- precision and device --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("time", TIMES, ids=str)
+def test_autocast_to_bfloat16(time) -> None:
+    net, head = make(time)
+    batch, t = random_molecules([5, 9, 1]), torch.tensor([0.1, 0.9, 0.4])
+    expected = net(batch, t)
+    with torch.autocast("cpu", torch.bfloat16):
+        features = net(batch, t)
+        noise = head(features, batch, t)
+    noise.float().square().sum().backward()
+    assert features.scalar.dtype == features.vector.dtype == torch.float32
+    torch.testing.assert_close(features.scalar, expected.scalar, rtol=0.1, atol=0.1)
+    gradients = [p.grad for p in [*net.parameters(), *head.parameters()]]
+    assert all(grad is not None and grad.isfinite().all() for grad in gradients)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize("time", TIMES, ids=str)
+def test_cuda_says_the_same(time) -> None:
+    net, head = make(time, torch.float64)
+    batch, t = random_molecules([5, 9, 1], dtype=torch.float64), torch.tensor([0.1, 0.9, 0.4])
+    expected = noise_of(net, head)(batch, t)
+    found = noise_of(net.cuda(), head.cuda())(batch.to("cuda"), t.cuda())
+    torch.testing.assert_close(found.cpu(), expected, rtol=1e-10, atol=1e-10)
 
 
 # --- heads and bad input ---------------------------------------------------------------------------------------------

@@ -63,9 +63,8 @@ class PaiNNInteraction(nn.Module):
         dq = filter_q * for_q
         dmu = filter_own[:, None] * own_mu.view(-1, 3, n)
         dmu = torch.addcmul(dmu, (filter_mu * for_mu)[:, None], direction[..., None])
-        q = q.index_add(0, idx_i, dq)
-        mu = mu.index_add(0, idx_i, dmu)
-        return q, mu
+        # Under autocast messages are in half precision; they are summed in that of the features.
+        return q.index_add(0, idx_i, dq.to(q.dtype)), mu.index_add(0, idx_i, dmu.to(mu.dtype))
 
 
 class PaiNNMixing(nn.Module):

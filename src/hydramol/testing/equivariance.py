@@ -23,8 +23,10 @@ def orthogonal_matrix(seed: int, proper: bool = True, dtype: torch.dtype = torch
     generator = torch.Generator().manual_seed(seed)
     q, r = torch.linalg.qr(torch.randn(3, 3, generator=generator, dtype=torch.float64))
     q = q * r.diagonal().sign()
-    is_proper = bool(torch.linalg.det(q) > 0)
-    return torch.where(torch.tensor(is_proper == proper), q, -q).to(dtype)
+    if bool(torch.linalg.det(q) > 0) != proper:
+        q = -q
+    matrix: Tensor = q.to(dtype)
+    return matrix
 
 
 def rotate(batch: Batch, matrix: Tensor) -> Batch:
@@ -69,13 +71,13 @@ def check_rotation_equivariance(
         The largest difference found.
     """
     before = _rows(predict(batch, time), batch, axis)
-    worst = 0.0
+    errors = []
     for number in range(4):
         matrix = orthogonal_matrix(seed + number, proper=not (reflections and number % 2))
         expected = torch.einsum("ij,rj...->ri...", matrix.to(before), before) if kind == "vector" else before
         after = _rows(predict(rotate(batch, matrix), time), batch, axis)
-        worst = max(worst, difference(after, expected))
-    return _assert_small(worst, tolerance, f"{kind} after a rotation")
+        errors.append(_assert_small(difference(after, expected), tolerance, f"{kind} after a rotation"))
+    return max(errors)
 
 
 def check_permutation_equivariance(
@@ -153,7 +155,7 @@ def _rows(output: Tensor, batch: Batch, axis: Axis) -> Tensor:
 
 
 def _assert_small(error: float, tolerance: float, what: str) -> float:
-    # Written so that NaN fails.
+    # This way round, NaN fails.
     if not error <= tolerance:
         raise AssertionError(f"{what}: differs by {error:.2e}, allowed {tolerance:.0e}")
     return error
