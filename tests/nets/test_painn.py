@@ -153,6 +153,12 @@ def test_golden_radial_functions(golden, case) -> None:
     np.testing.assert_allclose(cutoff[:, 0], published.io["cutoff_fn_float64"], atol=1e-10)
 
 
+def test_published_size() -> None:
+    """The DDPM of the paper: 2,535,042 parameters with its noise head."""
+    net = PaiNN(256, 3, 20, 5.0, time=TimeInput("head"))
+    assert sum(p.numel() for p in [*net.parameters(), *net.noise_head().parameters()]) == 2_535_042
+
+
 # --- SchNetPack ------------------------------------------------------------------------------------------------------
 
 
