@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from hydra.errors import InstantiationException
@@ -15,7 +15,7 @@ from hydramol.core.errors import ConfigError, HydramolError
 from hydramol.runtime.check.targets import require_allowed
 
 
-def build(node: Any, /, *, extensions: Iterable[str] = (), **extra: Any) -> Any:
+def build(node: Any, /, **extra: Any) -> Any:
     """Builds what a node describes.
 
     A mapping with a ``_target_`` becomes that object. An ordered mapping of such nodes becomes a dict of objects,
@@ -23,7 +23,6 @@ def build(node: Any, /, *, extensions: Iterable[str] = (), **extra: Any) -> Any:
 
     Args:
         node: Plain containers or a DictConfig.
-        extensions: Packages allowed besides the usual ones (the root key ``extensions``).
         **extra: Objects passed to the constructor as they are, beside what the node says.
 
     Raises:
@@ -33,7 +32,7 @@ def build(node: Any, /, *, extensions: Iterable[str] = (), **extra: Any) -> Any:
         node = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
     if not node:
         return None
-    _require_allowed_throughout(node, tuple(extensions))
+    _require_allowed_throughout(node)
     return _build(node, extra)
 
 
@@ -59,26 +58,25 @@ def _call(node: Mapping[str, Any], extra: Mapping[str, Any]) -> Any:
     except InstantiationException as error:
         if isinstance(error.__cause__, HydramolError):
             raise error.__cause__ from None
-        raise _refused(node, error) from error
+        if isinstance(error.__cause__, ValueError):
+            raise ConfigError(str(error.__cause__), where=_culprit(error)) from error
+        raise
     except ValueError as error:
         raise ConfigError(str(error), where=str(node["_target_"])) from error
 
 
-def _refused(node: Mapping[str, Any], error: InstantiationException) -> ConfigError:
-    """What a nested constructor said, without Hydra's wrapping."""
-    cause = error.__cause__
-    if isinstance(cause, ValueError):
-        target = re.search(r"'([\w.]+)'", str(error))
-        return ConfigError(str(cause), where=target.group(1) if target else str(node["_target_"]))
-    return ConfigError(str(error).splitlines()[0], where=str(node["_target_"]))
+def _culprit(error: InstantiationException) -> str | None:
+    """The nested target that Hydra was calling."""
+    found = re.search(r"'([\w.]+)'", str(error))
+    return found.group(1) if found else None
 
 
-def _require_allowed_throughout(node: Any, extensions: tuple[str, ...]) -> None:
+def _require_allowed_throughout(node: Any) -> None:
     if isinstance(node, Mapping):
         if "_target_" in node:
-            require_allowed(str(node["_target_"]), extensions)
+            require_allowed(str(node["_target_"]))
         for value in node.values():
-            _require_allowed_throughout(value, extensions)
+            _require_allowed_throughout(value)
     elif isinstance(node, list):
         for value in node:
-            _require_allowed_throughout(value, extensions)
+            _require_allowed_throughout(value)

@@ -6,6 +6,7 @@ the configuration that a run or checkpoint carries.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,12 +22,13 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from hydramol.core.errors import ConfigError
 from hydramol.runtime.check import ConfigErrors, find_errors
 from hydramol.runtime.check.diagnosis import COMPOSING, Diagnosis, unreadable
 from hydramol.runtime.check.suggest import did_you_mean
+from hydramol.runtime.check.targets import trust
 from hydramol.runtime.options import PRESET_GROUPS, config_folder, group_names, option_names
 
 TRAINED_GROUPS = ("model", "net", "transport", "adapter")
@@ -62,7 +64,7 @@ class Composition:
 
     def reference(self) -> dict[str, Any]:
         """The same options as their files state them, without presets and overrides."""
-        with _hydra(self.root, self.config_dir) as hydra:
+        with hydra_for(self.root, self.config_dir) as hydra:
             listed = _listed_groups(hydra, self.root)
             overrides = [
                 f"{'' if group in listed else '+'}{group}={_text(option)}"
@@ -76,7 +78,8 @@ class Composition:
         return plain
 
     def errors(self) -> list[ConfigError]:
-        """All that the check finds wrong."""
+        """All that the check finds wrong; from here on the user's own ``extensions`` are trusted."""
+        trust(_packages(self.full))
         return find_errors(self.config, self.reference(), self.choices, config_folders(self.config_dir))
 
 
@@ -101,7 +104,7 @@ def composition(root: str, overrides: Sequence[str] = (), config_dir: str | None
         ConfigErrors: Overrides or YAML files do not fit together.
     """
     overrides = expand_aliases(root, overrides, config_dir)
-    with _hydra(root, config_dir) as hydra:
+    with hydra_for(root, config_dir) as hydra:
         try:
             full = _compose(hydra, root, overrides)
         except COMPOSING:
@@ -115,6 +118,14 @@ def to_plain(config: DictConfig) -> dict[str, Any]:
     """Resolved plain containers, as they go into checkpoints."""
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
     return plain
+
+
+def root_keys(root: str, config_dir: str | None = None) -> list[str]:
+    """Keys at the top of a root, groups among them, whatever is chosen in it."""
+    with hydra_for(root, config_dir) as hydra:
+        loaded = hydra.config_loader.repository.load_config(root)  # type: ignore[attr-defined]
+        groups = {group.rpartition("@")[2] for group in _listed_groups(hydra, root)}
+    return sorted({*map(str, loaded.config if loaded else ()), *groups} - {"hydra"})
 
 
 def config_folders(config_dir: str | None = None) -> list[Path]:
@@ -167,7 +178,9 @@ def compose_from(stored: Mapping[str, Any], overrides: Sequence[str] = (), confi
         group = key.split(".")[0]
         option = override.value()
         if group in TRAINED_GROUPS:
-            errors.append(ConfigError(f"{override.input_line} would change the trained model", fix="train again instead"))
+            errors.append(
+                ConfigError(f"{override.input_line} would change the trained model", fix="train again instead")
+            )
         elif override.is_delete():
             errors.append(ConfigError(f"{override.input_line}: a stored key cannot be deleted", fix=f"set {key}=null"))
         elif group not in config:
@@ -203,6 +216,12 @@ def _errors_of_the_rest(root: str, found: Diagnosis, config_dir: str | None) -> 
         return errors.errors
 
 
+def _packages(full: DictConfig) -> list[str]:
+    """The root key ``extensions``; nonsense in it is the check's business."""
+    packages = full.get("extensions")
+    return [str(package) for package in packages] if isinstance(packages, ListConfig) else []
+
+
 def _choices(full: DictConfig) -> dict[str, str]:
     return {str(group): _text(option) for group, option in full.hydra.runtime.choices.items() if option is not None}
 
@@ -213,14 +232,26 @@ def _choices(full: DictConfig) -> dict[str, str]:
 def experiment_name(_root_: DictConfig) -> str:
     """Name of the chosen experiment: the resolver behind the root key ``name``."""
     option = OmegaConf.select(_root_, "hydra.runtime.choices.experiment")
-    return "unnamed" if option in (None, "null") else _text(option).replace("[", "").replace("]", "").replace(",", "+")
+    return "unnamed" if option in (None, "null") else re.sub(r"[^\w./-]+", "_", _text(option)).strip("_")
 
 
 OmegaConf.register_new_resolver("experiment_name", experiment_name, replace=True)
 
 
-def create_hydra(root: str, config_dir: str | None = None) -> Hydra:
-    """Hydra over our YAML files and, after them, the user's.
+def keep_name(config: DictConfig, full: DictConfig) -> None:
+    """Writes the experiment's name out, so that it outlives Hydra's own node.
+
+    Args:
+        config: Gets the name.
+        full: A configuration with Hydra's own node.
+    """
+    if OmegaConf.is_interpolation(config, "name"):
+        config.name = experiment_name(full)
+
+
+@contextmanager
+def hydra_for(root: str, config_dir: str | None = None) -> Iterator[Hydra]:
+    """Hydra over our YAML files and, after them, the user's; one that may be running already is left as it was.
 
     Raises:
         ConfigError: The user's folder does not exist.
@@ -232,23 +263,10 @@ def create_hydra(root: str, config_dir: str | None = None) -> Hydra:
         if not folder.is_dir():
             raise ConfigError(f"--config-dir {config_dir}: no such folder")
         search_path.prepend("command-line", f"file://{folder}", anchor=SearchPathQuery(provider="schema"))
-    return Hydra.create_main_hydra2(task_name=root, config_search_path=search_path)
-
-
-def keep_name(full: DictConfig) -> None:
-    """Writes the experiment's name out, so that it outlives Hydra's own node."""
-    if OmegaConf.is_interpolation(full, "name"):
-        with open_dict(full):
-            full.name = str(full.name)
-
-
-@contextmanager
-def _hydra(root: str, config_dir: str | None) -> Iterator[Hydra]:
-    """Hydra for composing, leaving one that may be running as it was."""
     running = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:
-        yield create_hydra(root, config_dir)
+        yield Hydra.create_main_hydra2(task_name=root, config_search_path=search_path)
     finally:
         GlobalHydra.instance().hydra = running
 
@@ -261,7 +279,7 @@ def _compose(hydra: Hydra, root: str, overrides: Sequence[str]) -> DictConfig:
         from_shell=False,
         with_log_configuration=False,
     )
-    keep_name(full)
+    keep_name(full, full)
     return full
 
 

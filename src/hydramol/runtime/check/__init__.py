@@ -78,30 +78,30 @@ def find_errors(
         # Needs of a part whose group is unacceptable anyway would only repeat that complaint.
         parts = [part for path, part in walk.parts.items() if path.split(".")[0] in ("model", *PARTS)]
         folders = list(folders)
-        errors += check_needs(parts, lambda word: _providers(word, folders, walk.extensions))
+        errors += check_needs(parts, lambda word: _providers(word, folders))
     return errors
 
 
-def _providers(word: str, folders: list[Path], extensions: tuple[str, ...]) -> list[str]:
+def _providers(word: str, folders: list[Path]) -> list[str]:
     """Options whose parts provide a word, ``transport=vp_discrete``."""
     found = []
     for group in ("model", *PARTS):
         for option in option_names(group, folders):
             file = option_file(group, option, folders)
             content = yaml.safe_load(file.read_text(encoding="utf-8")) if file else None
-            if any(word in provides(part) for part in _parts_in(content, extensions)):
+            if any(word in provides(part) for part in _parts_in(content)):
                 found.append(f"{group}={option}")
     return found
 
 
-def _parts_in(content: Any, extensions: tuple[str, ...]) -> list[Part]:
+def _parts_in(content: Any) -> list[Part]:
     if not isinstance(content, Mapping):
         return []
-    parts = [part for value in content.values() for part in _parts_in(value, extensions)]
+    parts = [part for value in content.values() for part in _parts_in(value)]
     if is_node(content):
         arguments = {key: value for key, value in content.items() if not key.startswith("_")}
         try:
-            parts.append(Part("", locate(content["_target_"], extensions), arguments))
+            parts.append(Part("", locate(content["_target_"]), arguments))
         except ConfigError:
             return parts  # an option that needs a package which is not installed provides nothing here
     return parts

@@ -73,7 +73,9 @@ class Diagnosis:
             self.errors.append(unreadable(text, error))
             return None
         if override.is_sweep_override():
-            self.errors.append(ConfigError(f"{text} has several values", fix="add -m for one run each, or quote the value"))
+            self.errors.append(
+                ConfigError(f"{text} has several values", fix="add -m for one run each, or quote the value")
+            )
             return None
         return override
 
@@ -207,8 +209,7 @@ def _deepest(config: DictConfig, key: str) -> tuple[str, Any]:
 
 
 def _arguments(node: DictConfig) -> list[str]:
-    extensions = node._get_root().get("extensions") or ()
     try:
-        return list(arguments_of(locate(str(node["_target_"]), extensions)))
+        return list(arguments_of(locate(str(node["_target_"]))))
     except (ConfigError, ValueError):
         return []

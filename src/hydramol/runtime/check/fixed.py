@@ -8,7 +8,10 @@ from typing import Any
 from hydramol.core.errors import ConfigError
 
 FIXED: Mapping[tuple[str, str], tuple[Any, str]] = {
-    ("trainer", "use_distributed_sampler"): (False, "our plans share the items out over ranks; Lightning would do it again"),
+    ("trainer", "use_distributed_sampler"): (
+        False,
+        "our plans share the items out over ranks; Lightning would do it again",
+    ),
     ("trainer", "inference_mode"): (False, "forces need gradients in validation and test"),
 }
 

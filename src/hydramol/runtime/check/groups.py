@@ -38,4 +38,6 @@ def check_groups(config: Mapping[str, Any], model: Any, choices: Mapping[str, st
             option = choices.get(group, "...")
             yield ConfigError(f"{chosen} does not accept {group}={option}; it takes {takes}", fix=f"set {group}=none")
         if not is_set and group in accepted and accepted[group].required:
-            yield ConfigError(f"{chosen} needs a {group}, but {group}={choices.get(group, 'none')}", fix=f"choose {group}=...")
+            yield ConfigError(
+                f"{chosen} needs a {group}, but {group}={choices.get(group, 'none')}", fix=f"choose {group}=..."
+            )

@@ -20,32 +20,43 @@ ALLOWED_PACKAGES = (
     "torch_geometric.transforms",
     "peft",
 )
-"""A configuration (a checkpoint carries one) may call nothing else, unless the root key ``extensions`` names it."""
+"""A configuration (a checkpoint carries one) may call nothing else, unless the user names it in ``extensions``."""
+
+_trusted: set[str] = set()
 
 
-def require_allowed(target: str, extensions: Iterable[str] = ()) -> None:
+def trust(packages: Iterable[str]) -> None:
+    """Allows more packages for the rest of the process.
+
+    Doors call it with the root key ``extensions`` of what the user composed, never with that of a stored
+    configuration: a checkpoint must not say what it may call.
+    """
+    _trusted.update(packages)
+
+
+def require_allowed(target: str) -> None:
     """Refuses targets outside the allowed packages.
 
     Raises:
         ConfigError: The target lies elsewhere, or reaches through a private name.
     """
-    packages = (*ALLOWED_PACKAGES, *extensions)
+    packages = (*ALLOWED_PACKAGES, *sorted(_trusted))
     inside = any(target.startswith(f"{package}.") for package in packages)
     # A dunder on the way (``hydramol.core.__builtins__``) or an imported module would lead out of the package again.
     if not inside or any(part.startswith("__") for part in target.split(".")):
         raise ConfigError(
             f"_target_ {target} is outside the allowed packages ({', '.join(packages)})",
-            fix="add the package of your own parts as extensions=[package]",
+            fix="if you trust it: extensions=[package]",
         )
 
 
-def locate(target: str, extensions: Iterable[str] = ()) -> Any:
+def locate(target: str) -> Any:
     """Imports what a target names.
 
     Raises:
         ConfigError: It is not allowed, does not exist, or something it needs is not installed.
     """
-    require_allowed(target, extensions)
+    require_allowed(target)
     parts = target.split(".")
     module, n_found = _longest_module(target, parts)
     found: Any = module
@@ -53,7 +64,7 @@ def locate(target: str, extensions: Iterable[str] = ()) -> Any:
         if not hasattr(found, name):
             raise ConfigError(f"_target_ {target} does not exist{did_you_mean(name, _names_in(found))}")
         found = getattr(found, name)
-        _require_home(target, found, extensions)
+        _require_home(found)
     if not callable(found):
         raise ConfigError(f"_target_ {target} is not a class or function")
     return found
@@ -76,10 +87,10 @@ def _longest_module(target: str, parts: list[str]) -> tuple[ModuleType, int]:
     raise ConfigError(f"_target_ {target} is a module, not a class or function")
 
 
-def _require_home(target: str, found: Any, extensions: Iterable[str]) -> None:
+def _require_home(found: Any) -> None:
     """A module that one of ours merely imported (``hydramol.data.x.os.system``) is not ours."""
     if isinstance(found, ModuleType):
-        require_allowed(f"{found.__name__}.", extensions)
+        require_allowed(f"{found.__name__}.")
 
 
 def _names_in(found: Any) -> list[str]:

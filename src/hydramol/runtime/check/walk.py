@@ -42,7 +42,6 @@ class Walk:
         self.errors: list[ConfigError] = []
         self.parts: dict[str, Part] = {}
         self.plain: dict[str, Any] = OmegaConf.to_container(config, resolve=False)  # type: ignore[assignment]
-        self.extensions = tuple(str(package) for package in self.plain.get("extensions") or ())
         self._visit(self.plain, "", reference)
 
     # --- places ---------------------------------------------------------------------------------------------------
@@ -79,7 +78,7 @@ class Walk:
         target = str(node["_target_"])
         taken = TAKEN.get(path, frozenset())
         try:
-            found = locate(target, self.extensions)
+            found = locate(target)
             arguments = arguments_of(found)
         except ConfigError as error:
             self.errors.append(ConfigError(error.what, where=path, fix=error.fix))
@@ -112,7 +111,9 @@ class Walk:
         if not node.get("_partial_"):
             for name, argument in arguments.items():
                 if argument.required and name not in node and name not in supplied:
-                    self._complain(f"{path}.{name} is missing; {node['_target_']} requires it", fix=f"give {path}.{name}=...")
+                    self._complain(
+                        f"{path}.{name} is missing; {node['_target_']} requires it", fix=f"give {path}.{name}=..."
+                    )
 
     def _judge_type(self, path: str, annotation: Any) -> None:
         value = self._resolve(path)
