@@ -29,7 +29,8 @@ def writing(path: Path) -> Iterator[Path]:
             f"could not be written: {error.strerror or error}", where=str(path), fix="free space or choose another folder"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary.exists():
+            temporary.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -8,6 +8,7 @@ prefetched but not delivered do not count, so the number of workers may change b
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,8 @@ from hydramol.core.randomness import Randomness
 from hydramol.data.batching import BoundPlan, Plan
 from hydramol.data.collate import collate
 from hydramol.data.transforms import apply_transforms
+
+STAGES: tuple[Stage, ...] = ("train", "val", "test")
 
 
 class Request(NamedTuple):
@@ -128,14 +131,13 @@ class DataModule(pl.LightningDataModule):
         self.sample_transforms = dict(sample_transforms or {})
         self.batch_transforms = dict(batch_transforms or {})
         self.position = (0, 0)
-        for stage, indices in dataset.splits.items():
-            if len(indices) == 0 and stage in ("train", "val"):
+        ordered = replace(batching, shuffle=False)  # type: ignore[type-var]
+        self._plans: dict[Stage, BoundPlan] = {}
+        for stage in STAGES:
+            if len(self.indices(stage)) == 0:
                 raise DataError(f"the {stage} split is empty", where="data", fix="lower the other splits' sizes")
-        self._plans: dict[Stage, BoundPlan] = {
-            "train": batching.bind(self._sizes("train"), seed, n_views=n_views),
-            "val": batching.bind(self._sizes("val"), seed, shuffle=False),
-            "test": batching.bind(self._sizes("test"), seed, shuffle=False),
-        }
+            plan, views = (batching, n_views) if stage == "train" else (ordered, 1)
+            self._plans[stage] = plan.bind(self._sizes(stage), seed, views)
 
     # --- what is served ------------------------------------------------------------------------------------------
 

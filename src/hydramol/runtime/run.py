@@ -107,7 +107,7 @@ def _resumed(run_dir: Path, overrides: list[str]) -> tuple[dict[str, Any], Path]
     if not stored.is_file():
         raise ConfigError("is no run directory: it has no config.yaml", where=str(run_dir), fix="resume=<run directory>")
     kept = [one for one in overrides if not one.lstrip("+").startswith(("resume=", "paths.output_dir="))]
-    config = compose_from(OmegaConf.to_container(OmegaConf.load(stored)), kept)
+    config = to_plain(compose_from(OmegaConf.to_container(OmegaConf.load(stored)), kept))
     config["paths"]["output_dir"] = str(run_dir)
     return config, path
 
@@ -116,7 +116,7 @@ def _from_checkpoint(cfg: DictConfig, overrides: list[str]) -> tuple[Any, dict[s
     """Model on its device, its configuration with what the user swapped, and where results go."""
     path = find_checkpoint(Path(str(cfg.ckpt)))
     checkpoint = read_checkpoint(path)
-    config = compose_from(checkpoint["hydramol"]["config"], overrides)
+    config = to_plain(compose_from(checkpoint["hydramol"]["config"], overrides))
     set_numerics()
     model = load_model(checkpoint, config)
     if getattr(model, "task", None) is None:
