@@ -50,12 +50,14 @@ docs: setup
 	$(BIN)/python docs/build.py
 
 # Adds what pyproject.toml asks for and keeps the other versions; UPGRADE=--upgrade takes the newest of all.
+# CUDA's packages stay out: torch, which goes first, brings those that its build for this machine needs.
 lock: setup
 	cp requirements.lock requirements.lock.new
 	$(BIN)/uv pip compile --quiet $(UPGRADE) --all-extras --no-annotate --no-header --override requirements.override \
 	  pyproject.toml --output-file requirements.lock.new
-	{ sed -n '/^#/p' requirements.lock; sed -E 's/^(torch==[^+]*)\+.*/\1/' requirements.lock.new; } > requirements.lock.new2
-	mv requirements.lock.new2 requirements.lock; rm requirements.lock.new
+	sed -i -E -e '/^(nvidia|cuda|triton)/d' -e 's/^(torch==[^+]*)\+.*/\1/' requirements.lock.new
+	sed -n '/^#/p' requirements.lock | cat - requirements.lock.new > requirements.lock.whole
+	mv requirements.lock.whole requirements.lock; rm requirements.lock.new
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
