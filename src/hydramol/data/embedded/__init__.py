@@ -66,15 +66,17 @@ def verify(path: str | Path) -> None:
         raise DataError(f"cannot read the file: {error.strerror}", where=str(path)) from error
     stated = manifest_of(path).get("sha256")
     if found != stated:
-        raise DataError(f"sha256 is {found[:12]}..., the manifest says {str(stated)[:12]}...", where=str(path), fix=_REMAKE)
+        what = f"sha256 is {found[:12]}..., the manifest says {str(stated)[:12]}..."
+        raise DataError(what, where=str(path), fix=_REMAKE)
 
 
 def read_packed(path: str | Path) -> dict[str, Any]:
     """Reads a packed file of molecules; the sha256 is left to `verify`.
 
     Returns:
-        ``z`` ``[atoms]`` uint8; ``pos`` ``[atoms, 3]`` float64, Angstrom; ``n_atoms`` ``[molecules]`` int64; ``smiles``, a
-        list of ``[molecules]`` strings; ``energy`` ``[molecules]`` float64, eV. Atoms of molecules lie one after the other.
+        ``z`` ``[atoms]`` uint8; ``pos`` ``[atoms, 3]`` float64, Angstrom; ``n_atoms`` ``[molecules]`` int64;
+        ``smiles``, a list of ``[molecules]`` strings; ``energy`` ``[molecules]`` float64, eV. Atoms of molecules lie
+        one after the other.
 
     Raises:
         DataError: The file is missing, truncated, or not of this format.
@@ -91,11 +93,12 @@ def read_packed(path: str | Path) -> dict[str, Any]:
         raise DataError(f"cannot be read as npz: {error}", where=str(path), fix=_REMAKE) from error
 
     try:
+        lines = raw["smiles"].astype(np.uint8).tobytes().decode("ascii")
         molecules = {
             "z": raw["z"].astype(np.uint8),
             "pos": raw["pos"].astype(np.float64) * float(raw["pos_unit"]),
             "n_atoms": raw["n_atoms"].astype(np.int64),
-            "smiles": raw["smiles"].astype(np.uint8).tobytes().decode("ascii").split("\n") if raw["smiles"].size else [],
+            "smiles": lines.split("\n") if lines else [],
             "energy": raw["energy"].astype(np.float64),
         }
     except (ValueError, TypeError) as error:
