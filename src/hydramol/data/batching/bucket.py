@@ -29,7 +29,7 @@ class BucketPlan(Plan):
     Attributes:
         batch_size: Entries of a batch over all ranks, views included.
         window: Batches of a window: more pads less, fewer mixes better.
-        drop_last: Leave out the last batch where it is shorter.
+        drop_last: Leave out a shorter last batch, where the items are shuffled.
         shuffle: A new order every epoch; otherwise all items sorted by size.
     """
 
@@ -45,13 +45,17 @@ class BucketPlan(Plan):
         if self.window < 1:
             raise ValueError(f"batching.window={self.window}: at least 1")
 
+    @property
+    def _drops(self) -> bool:
+        return self.drop_last and self.shuffle
+
     def check(self, sizes: np.ndarray, n_views: int) -> None:  # noqa: D102
-        items_of_batch(self.batch_size, n_views, len(sizes), self.drop_last)
+        items_of_batch(self.batch_size, n_views, len(sizes), self._drops)
 
     def cut(self, sizes: np.ndarray, seed: int, shares: Shares) -> Cut:  # noqa: D102
         n_items = len(sizes)
-        length = items_of_batch(self.batch_size, shares.n_views, n_items, self.drop_last)
-        offsets = even_offsets(n_items, length, shares.fewest, self.drop_last)
+        length = items_of_batch(self.batch_size, shares.n_views, n_items, self._drops)
+        offsets = even_offsets(n_items, length, shares.fewest, self._drops)
         if not self.shuffle:
             return Cut(np.argsort(sizes, kind="stable")[: offsets[-1]], offsets)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import NamedTuple, Self
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -59,18 +59,22 @@ class Shares:
 
 
 class Plan(ABC):
-    """Base of the plans, which are frozen dataclasses. A batch means all ranks together."""
+    """Base of the plans, which are frozen dataclasses. A batch means all ranks together.
+
+    Attributes:
+        shuffle: Plan every epoch anew; otherwise every epoch serves every item in one fixed order, as validation wants
+            it (``dataclasses.replace(plan, shuffle=False)``).
+    """
 
     shuffle: bool
 
-    def bind(self, sizes: np.ndarray, seed: int, *, n_views: int = 1, shuffle: bool | None = None) -> BoundPlan:
+    def bind(self, sizes: np.ndarray, seed: int, n_views: int = 1) -> BoundPlan:
         """Fixes what is planned.
 
         Args:
             sizes: Rows of each item, ``[items]``; the items of a batch are indices into it.
             seed: The run's seed.
             n_views: Augmented views of each item; they count towards the batch size, so that it stays what it says.
-            shuffle: False serves every item in a fixed order whatever the plan says, for validation and test.
 
         Raises:
             ValueError: There are no items, or the plan cannot make such batches.
@@ -80,16 +84,8 @@ class Plan(ABC):
             raise ValueError(f"a plan needs the sizes of at least one item, [items]; got shape {sizes.shape}")
         if n_views < 1:
             raise ValueError(f"data.n_views={n_views}: at least 1")
-        plan = self if shuffle is None else self.ordered(shuffle)
-        plan.check(sizes, n_views)
-        return BoundPlan(plan, sizes, seed, n_views)
-
-    def ordered(self, shuffle: bool) -> Self:
-        """The same plan with another ``shuffle``; without shuffling no item is left out."""
-        changes: dict[str, bool] = {"shuffle": shuffle}
-        if not shuffle and hasattr(self, "drop_last"):
-            changes["drop_last"] = False
-        return replace(self, **changes)  # type: ignore[type-var]
+        self.check(sizes, n_views)
+        return BoundPlan(self, sizes, seed, n_views)
 
     @abstractmethod
     def check(self, sizes: np.ndarray, n_views: int) -> None:
