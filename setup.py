@@ -1,4 +1,4 @@
-"""Lists the packages: those under src, and configs/, which is installed as hydramol.configs. All else is in pyproject.toml."""
+"""Lists the packages, those under src and configs/ as hydramol.configs; all else is in pyproject.toml."""
 
 from setuptools import find_packages, setup
 

@@ -1,0 +1,1 @@
+"""Every option of every group, as YAML; installed as hydramol.configs."""
