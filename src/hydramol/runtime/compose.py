@@ -153,7 +153,7 @@ def expand_aliases(root: str, overrides: Sequence[str], config_dir: str | None =
     return expanded
 
 
-# --- a configuration that a run or checkpoint carries ------------------------------------------------------------------
+# --- a configuration that a run or checkpoint carries ----------------------------------------------------------------
 
 
 def compose_from(stored: Mapping[str, Any], overrides: Sequence[str] = (), config_dir: str | None = None) -> DictConfig:

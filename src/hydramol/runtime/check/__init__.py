@@ -75,10 +75,10 @@ def find_errors(
     model = walk.parts.get("model")
     if model is not None:
         errors += check_groups(walk.plain, model.target, choices)
-        # Needs of a part whose group is unacceptable anyway would only repeat that complaint.
         parts = [part for path, part in walk.parts.items() if path.split(".")[0] in ("model", *PARTS)]
         folders = list(folders)
-        errors += check_needs(parts, lambda word: _providers(word, folders))
+        if walk.broken.isdisjoint(("model", *PARTS)):  # what a broken part would provide, nobody knows
+            errors += check_needs(parts, lambda word: _providers(word, folders))
     return errors
 
 

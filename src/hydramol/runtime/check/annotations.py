@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc
+import inspect
 import types
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,9 +35,13 @@ def fits(value: Any, annotation: Any) -> bool:
         return isinstance(value, Mapping) and (
             len(arguments) != 2 or all(_is_node(item) or fits(item, arguments[1]) for item in value.values())
         )
-    if isinstance(annotation, type) and annotation is not object and not getattr(annotation, "_is_protocol", False):
+    if (
+        inspect.isclass(annotation)
+        and annotation not in (Any, object)
+        and not getattr(annotation, "_is_protocol", False)
+    ):
         # Any other class is built by a ``_target_`` of its own, so a bare number or word cannot be one.
-        return isinstance(value, annotation) or isinstance(value, (Mapping, list))
+        return isinstance(value, (annotation, Mapping, list))
     return True
 
 
@@ -61,6 +66,25 @@ def _is_node(value: Any) -> bool:
     return isinstance(value, Mapping) and "_target_" in value
 
 
+def misfit(value: Any, annotation: Any, path: str) -> tuple[str, Any, Any] | None:
+    """Where a value does not fit, as deep inside lists and mappings as can be said: (path, value, annotation)."""
+    if fits(value, annotation):
+        return None
+    for option in get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,):
+        kind, arguments = get_origin(option) or option, get_args(option)
+        inside: list[tuple[str, Any]] = []
+        if kind in _MAPPINGS and isinstance(value, Mapping) and len(arguments) == 2:
+            inside = [(f"{path}.{key}", item) for key, item in value.items()]
+        elif kind in _LISTS and isinstance(value, list) and (kind is not tuple or arguments[-1:] == (Ellipsis,)):
+            inside = [(f"{path}[{number}]", item) for number, item in enumerate(value)]
+        wanted = arguments[1] if kind in _MAPPINGS and len(arguments) == 2 else arguments[0] if arguments else Any
+        for place, item in inside:
+            found = None if _is_node(item) else misfit(item, wanted, place)
+            if found is not None:
+                return found
+    return path, value, annotation
+
+
 def describe(annotation: Any) -> str:
     """An annotation in words for a person who writes YAML."""
     origin = get_origin(annotation)
@@ -73,6 +97,8 @@ def describe(annotation: Any) -> str:
     if annotation in _NAMES:
         return _NAMES[annotation]
     kind = origin or annotation
+    if kind is tuple and get_args(annotation) and Ellipsis not in get_args(annotation):
+        return f"a list of {len(get_args(annotation))}"
     if kind in _LISTS:
         return "a list"
     if kind in _MAPPINGS:

@@ -1,4 +1,4 @@
-"""Why a configuration does not compose: Hydra stops at the first problem, in many lines; we want all, in one line each."""
+"""Why a configuration does not compose. Hydra stops at the first problem, in many lines; we want all, a line each."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra._internal.hydra import Hydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -21,7 +22,7 @@ from hydramol.runtime.check.suggest import closest, did_you_mean, unknown_key, u
 from hydramol.runtime.check.targets import locate
 from hydramol.runtime.options import group_names
 
-COMPOSING = (HydraException, OmegaConfBaseException, ValueError)
+COMPOSING = (HydraException, OmegaConfBaseException, ValueError, yaml.YAMLError)
 """What Hydra raises when overrides or YAML files do not fit together."""
 
 
@@ -151,6 +152,9 @@ class Diagnosis:
 
     def _translate(self, error: Exception) -> ConfigError:
         """What Hydra says about a YAML file, in one line."""
+        if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+            mark = error.problem_mark
+            return ConfigError(f"not valid YAML: {error.problem}", where=f"{mark.name}, line {mark.line + 1}")
         text = str(error) or str(error.__cause__)
         where, text = _file_in(text)
         missing = re.match(r"Could not find '(.+)/([^/']+)'", text)
@@ -163,8 +167,6 @@ class Diagnosis:
         if no_override:
             group = no_override.group(1)
             return ConfigError(f"unknown group {group}{did_you_mean(group, self.groups)}", where=where)
-        if "mapping values" in text or "while parsing" in text or "while scanning" in text:
-            return ConfigError(f"not valid YAML: {' '.join(text.split())}", where=where)
         return ConfigError(_first_line(error) if not where else text.splitlines()[0], where=where)
 
 

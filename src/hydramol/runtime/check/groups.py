@@ -33,7 +33,7 @@ def check_groups(config: Mapping[str, Any], model: Any, choices: Mapping[str, st
     chosen = f"model={choices.get('model', model.__name__)}"
     takes = ", ".join(name for name in PARTS if name in accepted)
     for group in PARTS:
-        is_set = bool(config.get(group))
+        is_set = holds_node(config.get(group))
         if is_set and group not in accepted:
             option = choices.get(group, "...")
             yield ConfigError(f"{chosen} does not accept {group}={option}; it takes {takes}", fix=f"set {group}=none")
@@ -41,3 +41,8 @@ def check_groups(config: Mapping[str, Any], model: Any, choices: Mapping[str, st
             yield ConfigError(
                 f"{chosen} needs a {group}, but {group}={choices.get(group, 'none')}", fix=f"choose {group}=..."
             )
+
+
+def holds_node(value: Any) -> bool:
+    """Whether something is to be built, at once or in an ordered mapping."""
+    return isinstance(value, Mapping) and ("_target_" in value or any(holds_node(one) for one in value.values()))

@@ -1,12 +1,13 @@
 """What parts need of each other, against what the others provide.
 
 A class states ``needs`` and ``provides`` (sets of words); where that depends on arguments, it has the class methods
-``needs_for(**arguments)`` and ``provides_for(**arguments)``. A class attribute ``discrete`` says the words "discrete" or
-"continuous" of a path. There is no rule for a pair of parts.
+``needs_for(...)`` and ``provides_for(...)``, which name the constructor arguments they depend on. A class attribute
+``discrete`` says the words "discrete" or "continuous" of a path. There is no rule for a pair of parts.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -44,7 +45,8 @@ def provides(part: Part) -> frozenset[str]:
 def _stated(part: Part, what: str) -> frozenset[str]:
     by_arguments = getattr(part.target, f"{what}_for", None)
     if by_arguments is not None:
-        return frozenset(by_arguments(**part.arguments))
+        asked = inspect.signature(by_arguments).parameters
+        return frozenset(by_arguments(**{name: value for name, value in part.arguments.items() if name in asked}))
     words = getattr(part.target, what, frozenset())
     return frozenset(words) if isinstance(words, (frozenset, set, tuple, list)) else frozenset()
 

@@ -33,5 +33,5 @@ def unknown_key(path: str, known: Iterable[str]) -> str:
 def unknown_option(group: str, option: str, known: Iterable[str]) -> str:
     """The complaint about an option that its group does not have."""
     known = sorted(known)
-    listed = ", ".join(known) or "none"
-    return f"{group}={option}: unknown option{did_you_mean(option, known)}{'' if closest(option, known) else ';'} options: {listed}"
+    hint = did_you_mean(option, known)
+    return f"{group}={option}: unknown option{hint or ';'} options: {', '.join(known) or 'none'}"

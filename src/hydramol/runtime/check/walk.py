@@ -9,7 +9,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from hydramol.core.errors import ConfigError
-from hydramol.runtime.check.annotations import describe, fits, hint
+from hydramol.runtime.check.annotations import describe, fits, hint, misfit
 from hydramol.runtime.check.groups import SUPPLIED, TAKEN
 from hydramol.runtime.check.needs import Part
 from hydramol.runtime.check.signatures import INSTANTIATE_KEYS, Argument, arguments_of
@@ -27,7 +27,9 @@ def is_node(value: Any) -> bool:
 
 
 class Walk:
-    """One pass over a configuration; complaints gather in ``errors``, what is to be built in ``parts``.
+    """One pass over a configuration.
+
+    Complaints gather in ``errors`` (``broken``: the root keys they are about), what is to be built in ``parts``.
 
     Args:
         config: Composed configuration.
@@ -40,6 +42,7 @@ class Walk:
         self.config = config
         self.choices = choices
         self.errors: list[ConfigError] = []
+        self.broken: set[str] = set()
         self.parts: dict[str, Part] = {}
         self.plain: dict[str, Any] = OmegaConf.to_container(config, resolve=False)  # type: ignore[assignment]
         self._visit(self.plain, "", reference)
@@ -56,7 +59,7 @@ class Walk:
             for number, item in enumerate(value):
                 self._visit(item, f"{path}[{number}]", None)
         elif value == "???":
-            self._complain(f"{path} has no value yet", fix=f"give {path}=...")
+            self._complain(path, f"{path} has no value yet", fix=f"give {path}=...")
         elif isinstance(value, str) and "${" in value:
             self._resolve(path, complain=True)
 
@@ -70,9 +73,13 @@ class Walk:
                 self._visit(value, place, reference.get(key) if reference is not None else None)
             elif key in PRESET_GROUPS and not path:
                 option = self.choices.get(key, "...")
-                self._complain(f"{key}={option} has no effect: its file must begin with the line '# @package _global_'")
+                self._complain(
+                    key, f"{key}={option} has no effect: its file must begin with the line '# @package _global_'"
+                )
+            elif not reference and path in self.choices:
+                self._complain(place, f"{place} is set, but {path}={self.choices[path]} has no keys")
             else:
-                self._complain(unknown_key(place, reference or ()))
+                self._complain(place, unknown_key(place, reference or ()))
 
     def _visit_node(self, node: Mapping[str, Any], path: str, reference: Mapping[str, Any] | None) -> None:
         target = str(node["_target_"])
@@ -81,9 +88,9 @@ class Walk:
             found = locate(target)
             arguments = arguments_of(found)
         except ConfigError as error:
-            self.errors.append(ConfigError(error.what, where=path, fix=error.fix))
+            self._complain(path, error.what, where=path, fix=error.fix)
         except ValueError as error:  # inspect found no signature
-            self._complain(f"cannot tell what {target} takes: {error}", where=path)
+            self._complain(path, f"cannot tell what {target} takes: {error}", where=path)
         else:
             self._judge_keys(node, path, arguments, taken)
             self._note_part(node, path, found)
@@ -103,22 +110,28 @@ class Walk:
             if key in INSTANTIATE_KEYS or key in taken:
                 continue
             if key in supplied and key in arguments:
-                self._complain(f"{place} is supplied by the program and cannot be set here", fix=_where_supplied(key))
+                self._complain(
+                    place, f"{place} is supplied by the program and cannot be set here", fix=_where_supplied(key)
+                )
             elif key not in arguments:
-                self._complain(unknown_key(place, allowed))
+                self._complain(place, unknown_key(place, allowed))
             elif not is_node(value) and value != "???":
                 self._judge_type(place, arguments[key].annotation)
         if not node.get("_partial_"):
             for name, argument in arguments.items():
                 if argument.required and name not in node and name not in supplied:
                     self._complain(
-                        f"{path}.{name} is missing; {node['_target_']} requires it", fix=f"give {path}.{name}=..."
+                        path, f"{path}.{name} is missing; {node['_target_']} requires it", fix=f"give {path}.{name}=..."
                     )
 
     def _judge_type(self, path: str, annotation: Any) -> None:
         value = self._resolve(path)
-        if annotation is not None and value is not UNJUDGED and not is_node(value) and not fits(value, annotation):
-            self._complain(f"{path}={_shown(value)} must be {describe(annotation)}{hint(value, annotation)}")
+        if annotation is None or value is UNJUDGED or is_node(value):
+            return
+        found = misfit(value, annotation, path)
+        if found is not None:
+            place, value, annotation = found
+            self._complain(place, f"{place}={_shown(value)} must be {describe(annotation)}{hint(value, annotation)}")
 
     def _judge_like(self, value: Any, path: str, example: Any) -> None:
         """Judges a value of a plain mapping by the one in the option's own file."""
@@ -126,7 +139,7 @@ class Walk:
             return
         expected = Mapping if isinstance(example, Mapping) else type(example)
         if not fits(value, expected):
-            self._complain(f"{path}={_shown(value)} must be {describe(expected)}")
+            self._complain(path, f"{path}={_shown(value)} must be {describe(expected)}")
 
     def _note_part(self, node: Mapping[str, Any], path: str, target: Any) -> None:
         group, *inner = path.split(".")
@@ -145,7 +158,7 @@ class Walk:
             return value
         except (OmegaConfBaseException, KeyError, ValueError) as error:
             if complain:
-                self._complain(f"{path}: {self._interpolation_problem(path, error)}")
+                self._complain(path, f"{path}: {self._interpolation_problem(path, error)}")
             return UNJUDGED
 
     def _interpolation_problem(self, path: str, error: Exception) -> str:
@@ -159,8 +172,9 @@ class Walk:
             return f"{raw} points to {key}, which does not exist{did_you_mean(name, names)}"
         return f"{raw} cannot be resolved: {text}"
 
-    def _complain(self, what: str, *, where: str | None = None, fix: str | None = None) -> None:
+    def _complain(self, path: str, what: str, *, where: str | None = None, fix: str | None = None) -> None:
         self.errors.append(ConfigError(what, where=where, fix=fix))
+        self.broken.add(path.split(".")[0])
 
 
 def _holds_nodes(reference: Mapping[str, Any] | None) -> bool:
