@@ -12,7 +12,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from hydramol.core.errors import ConfigError, HydramolError
-from hydramol.runtime.check.targets import require_allowed
+from hydramol.runtime.check.targets import locate
 
 
 def build(node: Any, /, **extra: Any) -> Any:
@@ -32,7 +32,7 @@ def build(node: Any, /, **extra: Any) -> Any:
         node = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
     if not node:
         return None
-    _require_allowed_throughout(node)
+    _locate_all(node)
     return _build(node, extra)
 
 
@@ -71,12 +71,13 @@ def _culprit(error: InstantiationException) -> str | None:
     return found.group(1) if found else None
 
 
-def _require_allowed_throughout(node: Any) -> None:
+def _locate_all(node: Any) -> None:
+    """Refuses forbidden targets anywhere in a node, before anything in it is called."""
     if isinstance(node, Mapping):
         if "_target_" in node:
-            require_allowed(str(node["_target_"]))
+            locate(str(node["_target_"]))
         for value in node.values():
-            _require_allowed_throughout(value)
+            _locate_all(value)
     elif isinstance(node, list):
         for value in node:
-            _require_allowed_throughout(value)
+            _locate_all(value)

@@ -129,8 +129,17 @@ def root_keys(root: str, config_dir: str | None = None) -> list[str]:
 
 
 def config_folders(config_dir: str | None = None) -> list[Path]:
-    """Folders of YAML files, ours and the user's."""
-    return [config_folder(), *([Path(config_dir)] if config_dir else [])]
+    """Folders of YAML files, ours and the user's.
+
+    Raises:
+        ConfigError: The user's folder does not exist.
+    """
+    if config_dir is None:
+        return [config_folder()]
+    folder = Path(config_dir).absolute()
+    if not folder.is_dir():
+        raise ConfigError(f"--config-dir {config_dir}: no such folder")
+    return [config_folder(), folder]
 
 
 def expand_aliases(root: str, overrides: Sequence[str], config_dir: str | None = None) -> list[str]:
@@ -245,23 +254,17 @@ def keep_name(config: DictConfig, full: DictConfig) -> None:
         config: Gets the name.
         full: A configuration with Hydra's own node.
     """
-    if OmegaConf.is_interpolation(config, "name"):
+    if "name" in config and OmegaConf.is_interpolation(config, "name"):
         config.name = experiment_name(full)
 
 
 @contextmanager
 def hydra_for(root: str, config_dir: str | None = None) -> Iterator[Hydra]:
-    """Hydra over our YAML files and, after them, the user's; one that may be running already is left as it was.
-
-    Raises:
-        ConfigError: The user's folder does not exist.
-    """
+    """Hydra over our YAML files and, after them, the user's; one that may be running already is left as it was."""
     version.setbase("1.3")
-    search_path = create_config_search_path(str(config_folder()))
-    if config_dir is not None:
-        folder = Path(config_dir).absolute()
-        if not folder.is_dir():
-            raise ConfigError(f"--config-dir {config_dir}: no such folder")
+    ours, *users = config_folders(config_dir)
+    search_path = create_config_search_path(str(ours))
+    for folder in users:
         search_path.prepend("command-line", f"file://{folder}", anchor=SearchPathQuery(provider="schema"))
     running = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()

@@ -64,9 +64,12 @@ def locate(target: str) -> Any:
         if not hasattr(found, name):
             raise ConfigError(f"_target_ {target} does not exist{did_you_mean(name, _names_in(found))}")
         found = getattr(found, name)
-        _require_home(found)
-    if not callable(found):
+    if isinstance(found, ModuleType) or not callable(found):
         raise ConfigError(f"_target_ {target} is not a class or function")
+    # What one of our modules merely imported (``hydramol.data.x.torch.load``) is not ours: look where it was defined.
+    home = f"{getattr(found, '__module__', None)}.{getattr(found, '__qualname__', target)}"
+    if not home.startswith("lightning_fabric."):  # pytorch_lightning offers parts of it under its own name
+        require_allowed(home)
     return found
 
 
@@ -85,12 +88,6 @@ def _longest_module(target: str, parts: list[str]) -> tuple[ModuleType, int]:
         except ImportError as error:
             raise ConfigError(f"cannot import {target}: {error}") from error
     raise ConfigError(f"_target_ {target} is a module, not a class or function")
-
-
-def _require_home(found: Any) -> None:
-    """A module that one of ours merely imported (``hydramol.data.x.os.system``) is not ours."""
-    if isinstance(found, ModuleType):
-        require_allowed(f"{found.__name__}.")
 
 
 def _names_in(found: Any) -> list[str]:
