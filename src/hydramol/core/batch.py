@@ -144,7 +144,7 @@ class Batch:
             layout: "flat" or "padded".
             width: Padded length; the longest item by default.
         """
-        if layout == self.layout and width is None:
+        if layout == self.layout and (width is None or layout == "flat"):
             return self
         if self.layout == "padded":
             flat = replace(self, fields={name: self.rows(value, name) for name, value in self.fields.items()}, layout="flat")
@@ -158,8 +158,11 @@ class Batch:
         return value if axis == "graph" or self.layout == "flat" else value[self.mask(axis)]
 
     def like(self, rows: Tensor, layout: Layout, name: str = "pos") -> Tensor:
-        """Lays flat rows of the named field out in another layout, as `to_layout` would."""
-        return rows if layout == "flat" else replace(self, layout="flat")._pad(rows, name, None)
+        """Lays flat rows of the named field out in a layout; the padded width is that of this batch, if it has one."""
+        if layout == "flat":
+            return rows
+        width = self._width(key_of(name).axis) if self.layout == "padded" else None
+        return replace(self, layout="flat")._pad(rows, name, width)
 
     def _pad(self, value: Tensor, name: str, width: int | None) -> Tensor:
         key = key_of(name)
