@@ -105,7 +105,10 @@ def denoising(results: Sequence[Denoising], structures: Sequence[Structures] = (
         y_label="mean RMSD / Å",
     )
     text = "Real structures are noised to step t; the sampler runs back from there."
-    headline = {f"mean RMSD, denoised from t = {one.t_start}": f"{-one.reduction:+.0f} %".replace("-", "−") for one in results[:1]}
+    headline = {
+        f"mean RMSD, denoised from t = {one.t_start}": f"{-one.reduction:+.0f} %".replace("-", "−")
+        for one in results[:1]
+    }
     return Results(scalars, [Section("Denoising", text, [table], [plot], list(structures))], headline)
 
 

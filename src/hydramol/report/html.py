@@ -77,6 +77,7 @@ def render(run: Run) -> str:
             for key in ("batches_per_epoch", "steps_per_epoch", "effective_batch")
             if key in run.summary
         },
+        timings={key.replace("_", " "): value for key, value in run.summary.get("timings", {}).items()},
         memory=_memory(run.summary.get("peak_memory_mb")),
         written=time.strftime("%Y-%m-%d %H:%M"),
         version=__version__,
@@ -210,11 +211,11 @@ def _choices(config: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _memory(peak: Any) -> dict[str, float]:
+def _memory(peak: Any) -> dict[str, int]:
     """Peak memory by where it was used, MB."""
     if isinstance(peak, dict):
-        return {str(name): float(value) for name, value in peak.items()}
-    return {} if peak is None else {"process": float(peak)}
+        return {str(name): round(value) for name, value in peak.items()}
+    return {} if peak is None else {"process": round(peak)}
 
 
 def _train_first(name: str) -> tuple[str, int, str]:

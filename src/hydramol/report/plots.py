@@ -39,7 +39,7 @@ _STYLE: dict[Any, Any] = {
     "ytick.labelcolor": _INK,
     "legend.frameon": False,
     "text.color": _INK,
-    "legend.fontsize": 9.0,
+    "legend.fontsize": 9.5,
     "lines.linewidth": 1.6,
     "figure.facecolor": "none",
     "axes.facecolor": "none",
@@ -65,6 +65,8 @@ def draw(plot: Plot, name: str, size: tuple[float, float] = (4.4, 2.9)) -> str:
         axes.set_ylabel(plot.y_label)
         if plot.log_y:
             axes.set_yscale("log")
+        elif plot.kind == "steps":
+            axes.set_ylim(bottom=0)
         _legend(axes, len(plot.series))
         if plot.kind == "bars" and plot.series:
             x = plot.series[0].x
@@ -133,8 +135,6 @@ def _paint_series(axes: Axes, plot: Plot, series: Series, number: int) -> None:
         behind = number == 0 and len(plot.series) > 1
         width, alpha = (0.0, 0.25) if behind else (1.5, 1.0)
         axes.stairs(y, x, color=color, label=series.name, fill=behind, linewidth=width, alpha=alpha)
-        if len(x):
-            axes.set_ylim(bottom=0)
     elif plot.kind == "bars":
         width = 0.8 / len(plot.series)
         places = np.arange(len(x)) + (number - (len(plot.series) - 1) / 2) * width
