@@ -32,7 +32,7 @@ class Dataset(Protocol):
 class Plan(Protocol):
     """Which items come together, as a pure function of (sizes, seed, epoch)."""
 
-    def batches(self, epoch: int, rank: int = 0, world: int = 1, start: int = 0) -> Iterator[np.ndarray]: ...
+    def batches(self, epoch: int, rank: int = 0, world: int = 1, start: int = 0) -> Iterator[Any]: ...
     def count(self, epoch: int, world: int = 1) -> int: ...
 
 
@@ -85,7 +85,7 @@ class Sums(NamedTuple):
     """A quantity of every item as (total, count), so that any average is global sums over global counts."""
 
     total: Tensor
-    count: Tensor
+    count: Tensor  # type: ignore[assignment]  # shadows tuple.count, which nobody calls on sums
 
 
 class Output(NamedTuple):

@@ -50,6 +50,16 @@ def load_model(checkpoint: Mapping[str, Any], config: Mapping[str, Any]) -> pl.L
         CheckpointError: The weights do not fit.
     """
     model = assemble_model(config, checkpoint["hydramol"]["statistics"])
+    load_weights(model, checkpoint)
+    return model.eval()
+
+
+def load_weights(model: pl.LightningModule, checkpoint: Mapping[str, Any]) -> None:
+    """Gives a model the weights of a checkpoint (the averaged ones, where weights were averaged).
+
+    Raises:
+        CheckpointError: The weights do not fit.
+    """
     try:
         model.load_state_dict(checkpoint["state_dict"])
     except RuntimeError as error:
@@ -57,4 +67,3 @@ def load_model(checkpoint: Mapping[str, Any], config: Mapping[str, Any]) -> pl.L
             f"the weights do not fit the model: {' '.join(str(error).split())[:300]}",
             fix="use the hydramol version the checkpoint names, or the model it was trained with",
         ) from error
-    return model.eval()

@@ -20,7 +20,7 @@ from hydramol.runtime.callbacks import PhaseTimings
 from hydramol.runtime.checkpoint import read_checkpoint
 from hydramol.runtime.compose import compose_from, to_plain
 from hydramol.core.files import write_json, write_text
-from hydramol.runtime.load import find_checkpoint, load_model, run_directory_of
+from hydramol.runtime.load import find_checkpoint, load_model, load_weights, run_directory_of
 from hydramol.runtime.save import save_outcome
 from hydramol.runtime.trainer import assemble_trainer, compile_net, set_numerics
 
@@ -51,6 +51,8 @@ def train(cfg: DictConfig, overrides: list[str] | None = None) -> dict[str, floa
     statistics = describe(config, data)
     data_ready = time.perf_counter()
     model = assemble_model(config, statistics)
+    if checkpoint is None and config.get("ckpt"):
+        load_weights(model, read_checkpoint(find_checkpoint(Path(config["ckpt"]))))
     compile_net(model, config)
     trainer = assemble_trainer(config, statistics)
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
@@ -62,7 +64,7 @@ def train(cfg: DictConfig, overrides: list[str] | None = None) -> dict[str, floa
     if trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
         best = run_dir / "checkpoints" / "best.ckpt"
         if best.is_file():
-            model.load_state_dict(read_checkpoint(best)["state_dict"])
+            load_weights(model, read_checkpoint(best))
         if getattr(model, "task", None) is not None:
             scalars |= _evaluate(model, data, "test", run_dir)
         write_json(run_dir / "metrics.json", scalars)

@@ -123,13 +123,9 @@ class Generate:
     def _draw(self, model: Any, condition: Batch, random: Randomness) -> Batch:
         sampler = model.sampler
         n_steps = len(sampler.steps(model.transport.path.n_steps))
-        with progress(n_steps, f"sampling {len(condition)} structures") as advance:
-
-            def observe(step: int, x: Tensor) -> None:
-                advance(1)
-
+        with progress(n_steps, f"sampling {len(condition)} structures") as bar:
             samples: Samples = sampler.sample(
-                model.denoise, model.transport, None, condition, random=random, observer=observe
+                model.denoise, model.transport, None, condition, random=random, observer=lambda step, x: bar.advance()
             )
         return condition.with_fields(pos=samples.x.to(torch.float32)).to("cpu")
 

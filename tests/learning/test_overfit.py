@@ -1,0 +1,78 @@
+"""Learning itself is tested: eight molecules must be learnt in about a minute."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from hydramol.core.batch import Batch
+from hydramol.core.randomness import Randomness
+from hydramol.data.embedded_molecules import EmbeddedMolecules
+from hydramol.data.transforms import Rotate
+from hydramol.evaluation.denoising import denoising_table, noise_loss_table
+from hydramol.models.morered import MoreRed
+from hydramol.nets.edge_transformer import EdgeTransformer
+from hydramol.nets.painn import PaiNN
+from hydramol.nets.time_input import TimeInput
+from hydramol.samplers.ddpm import DDPM
+from hydramol.transport.discrete_path import DiscretePath
+from hydramol.transport.linear_guess import position_variance
+from hydramol.transport.prior import CentredGaussian
+from hydramol.transport.transport import Transport
+
+N_VIEWS = 6
+
+
+def eight_molecules() -> Batch:
+    """Eight molecules of six or seven heavy atoms, in several views."""
+    data = EmbeddedMolecules(max_heavy_atoms=7)
+    some = data.splits["train"][:: len(data.splits["train"]) // 8][:8]
+    batch = data.gather(torch.from_numpy(some).repeat(N_VIEWS))
+    n = len(batch)
+    return batch.with_fields(
+        item=torch.arange(8).repeat(N_VIEWS), view=torch.arange(n) // 8, order=torch.arange(n), pos=batch["pos"].float()
+    )
+
+
+def learn(net: torch.nn.Module, batch: Batch, n_steps: int, lr: float) -> MoreRed:
+    """Trains with noise and rotations that are new at every step."""
+    torch.manual_seed(0)
+    model = MoreRed(
+        net,  # type: ignore[arg-type]
+        Transport(DiscretePath(), CentredGaussian(), stratified=True),
+        statistics={"position_variance": torch.tensor(position_variance(batch["pos"], batch))},
+    )
+    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.0)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, n_steps, pct_start=0.1)
+    for step in range(n_steps):
+        turned = replace(Rotate()(batch, Randomness(0, "rotate", step)), key=(step, 0)).to_layout(net.layout)
+        sums, _ = model._losses(turned, "train")
+        optimizer.zero_grad()
+        (sums.total.sum() / sums.count.sum()).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+    return model.eval()
+
+
+@pytest.mark.slow
+def test_painn_brings_structures_back() -> None:
+    torch.manual_seed(0)
+    batch = eight_molecules()
+    model = learn(PaiNN(n_atom_basis=64, time=TimeInput("node", "sinusoid")), batch, 1500, 3e-3)
+    [found] = denoising_table(model.denoise, model.transport, DDPM(), [batch], [200], Randomness(1, "test"))
+    assert found.before.median() > 0.35
+    assert found.after.median() < 0.3
+
+
+@pytest.mark.slow
+def test_edge_transformer_learns_the_noise() -> None:
+    torch.manual_seed(0)
+    batch = eight_molecules()
+    net = EdgeTransformer(n_layers=3, width=48, n_heads=4, n_rbf=32, n_direction=4, time=TimeInput("pair", "sinusoid"))
+    model = learn(net, batch, 500, 3e-3)
+    padded = batch.to_layout("padded")
+    overall = noise_loss_table(model.denoise, model.transport, [padded], model.linear_guess, Randomness(1, "test"))[0]
+    assert overall.model < 0.8 * overall.linear
