@@ -26,6 +26,9 @@ CONFIG_VERSION = 1
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 """By version: brings a configuration of that version to the next."""
 
+FOLDER = "checkpoints"
+"""Where a run directory keeps them."""
+
 _PACKAGES = ("hydramol", "torch", "pytorch-lightning", "torch-geometric", "hydra-core", "omegaconf", "numpy")
 
 
@@ -119,3 +122,32 @@ def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
         ours["config"] = UPGRADES[version](ours["config"])
         version += 1
     return checkpoint
+
+
+def find_checkpoint(path: Path, names: tuple[str, ...] = ("best", "last")) -> Path:
+    """The checkpoint file that a user means by a file or by a run directory.
+
+    Args:
+        path: A .ckpt file, or a run directory.
+        names: Which checkpoint of a run directory to take, the first that is there.
+
+    Raises:
+        CheckpointError: There is none.
+    """
+    if not path.is_dir():
+        return path  # `read_checkpoint` says so if it is missing
+    for name in names:
+        if (path / FOLDER / f"{name}.ckpt").is_file():
+            return path / FOLDER / f"{name}.ckpt"
+    raise CheckpointError(
+        f"has no {' or '.join(f'{FOLDER}/{name}.ckpt' for name in names)}",
+        where=str(path),
+        fix="give a .ckpt file or the directory of a run that saved one",
+    )
+
+
+def run_directory_of(checkpoint: Path) -> Path | None:
+    """The run directory a checkpoint lies in, if it lies in one."""
+    folder = checkpoint.resolve().parent
+    is_run = folder.name == FOLDER and (folder.parent / "config.yaml").is_file()
+    return folder.parent if is_run else None

@@ -1,47 +1,14 @@
-"""From a checkpoint back to a model, and from a path to its checkpoint."""
+"""From a checkpoint back to a model."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 
 from hydramol.core.errors import CheckpointError
 from hydramol.runtime.assemble import assemble_model
-
-FOLDER = "checkpoints"
-
-
-def find_checkpoint(path: Path, names: tuple[str, ...] = ("best", "last")) -> Path:
-    """The checkpoint file that a user means by a file or by a run directory.
-
-    Args:
-        path: A .ckpt file, or a run directory.
-        names: Which checkpoint of a run directory to take, the first that is there.
-
-    Raises:
-        CheckpointError: There is none.
-    """
-    if not path.is_dir():
-        return path  # `read_checkpoint` says so if it is missing
-    for name in names:
-        if (path / FOLDER / f"{name}.ckpt").is_file():
-            return path / FOLDER / f"{name}.ckpt"
-    raise CheckpointError(
-        f"has no {' or '.join(f'{FOLDER}/{name}.ckpt' for name in names)}",
-        where=str(path),
-        fix="give a .ckpt file or the directory of a run that saved one",
-    )
-
-
-def run_directory_of(checkpoint: Path) -> Path | None:
-    """The run directory a checkpoint lies in, if it lies in one."""
-    folder = checkpoint.resolve().parent
-    is_run = folder.name == FOLDER and (folder.parent / "config.yaml").is_file()
-    return folder.parent if is_run else None
-
 
 def load_model(checkpoint: Mapping[str, Any], config: Mapping[str, Any]) -> pl.LightningModule:
     """Builds the model of a configuration with the weights and statistics of a checkpoint, ready to be used.

@@ -17,10 +17,10 @@ from hydramol.report import write_report
 from hydramol.runtime.assemble import assemble_data, assemble_model, describe
 from hydramol.runtime.build import build
 from hydramol.runtime.callbacks import PhaseTimings
-from hydramol.runtime.checkpoint import read_checkpoint
+from hydramol.runtime.checkpoint import find_checkpoint, read_checkpoint, run_directory_of
 from hydramol.runtime.compose import compose_from, to_plain
 from hydramol.core.files import write_json, write_text
-from hydramol.runtime.load import find_checkpoint, load_model, load_weights, run_directory_of
+from hydramol.runtime.load import load_model, load_weights
 from hydramol.runtime.save import save_outcome
 from hydramol.runtime.trainer import assemble_trainer, compile_net, set_numerics
 
@@ -66,7 +66,7 @@ def train(cfg: DictConfig, overrides: list[str] | None = None) -> dict[str, floa
         if best.is_file():
             load_weights(model, read_checkpoint(best))
         if getattr(model, "task", None) is not None:
-            scalars |= _evaluate(model, data, "test", run_dir)
+            scalars |= _evaluate(model, data, "test", run_dir, int(config["seed"]))
         write_json(run_dir / "metrics.json", scalars)
         _finish(run_dir)
     return scalars
@@ -75,7 +75,7 @@ def train(cfg: DictConfig, overrides: list[str] | None = None) -> dict[str, floa
 def evaluate(cfg: DictConfig, overrides: list[str] | None = None) -> dict[str, float]:
     """Measures a checkpoint on a split of the data it was trained with."""
     model, config, out = _from_checkpoint(cfg, overrides or [])
-    scalars = _evaluate(model, assemble_data(config), str(cfg.split), out)
+    scalars = _evaluate(model, assemble_data(config), str(cfg.split), out, int(cfg.seed))
     for name, value in scalars.items():
         log.info("%s %.4g", name, value)
     _finish(out)
@@ -85,7 +85,7 @@ def evaluate(cfg: DictConfig, overrides: list[str] | None = None) -> dict[str, f
 def sample(cfg: DictConfig, overrides: list[str] | None = None) -> dict[str, float]:
     """Does with a checkpoint what its task says; needs nothing but the checkpoint."""
     model, config, out = _from_checkpoint(cfg, overrides or [])
-    outcome = model.task.sample(model, Randomness(int(config["seed"]), "sample"))
+    outcome = model.task.sample(model, Randomness(int(cfg.seed), "sample"))
     folder = f"samples/{Path(str(cfg.paths.output_dir)).name}"
     scalars = save_outcome(outcome, out, f"{folder}/results.json", folder)
     for name, value in scalars.items():
@@ -128,11 +128,11 @@ def _from_checkpoint(cfg: DictConfig, overrides: list[str]) -> tuple[Any, dict[s
     return model.to(device), config, out
 
 
-def _evaluate(model: Any, data: DataModule, split: str, run_dir: Path) -> dict[str, float]:
+def _evaluate(model: Any, data: DataModule, split: str, run_dir: Path, seed: int) -> dict[str, float]:
     """Lets the task measure the model on a split, and saves what it found."""
     log.info("evaluating on the %s split", split)
     model.eval()
-    outcome = model.task.evaluate(model, data, split, Randomness(int(model.seed), f"evaluate/{split}"))
+    outcome = model.task.evaluate(model, data, split, Randomness(seed, f"evaluate/{split}"))
     return save_outcome(outcome, run_dir, f"evaluation_{split}.json", f"evaluation/{split}")
 
 
