@@ -56,9 +56,7 @@ def test_uniform_in_every_direction(along: str) -> None:
         found = random.uniform(batch)[:, 0]
     else:
         batch = items([7])
-        found = torch.cat(
-            [Randomness(1, "time", **{along: number}).uniform(batch)[0] for number in range(N // 10)]
-        )
+        found = torch.cat([Randomness(1, "time", **{along: number}).uniform(batch)[0] for number in range(N // 10)])
     values = found.numpy()
     assert stats.kstest(values, "uniform").pvalue > 1e-4
     assert abs(np.corrcoef(values[1:], values[:-1])[0, 1]) < 5 / np.sqrt(len(values))

@@ -147,9 +147,16 @@ class Batch:
         if layout == self.layout and (width is None or layout == "flat"):
             return self
         if self.layout == "padded":
-            flat = replace(self, fields={name: self.rows(value, name) for name, value in self.fields.items()}, layout="flat")
+            rows = {name: self.rows(value, name) for name, value in self.fields.items()}
+            flat = replace(self, fields=rows, layout="flat")
             return flat if layout == "flat" else flat.to_layout("padded", width)
-        fields = {name: self._pad(value, name, width) for name, value in self.fields.items()}
+        places: dict[str, tuple[int, Tensor]] = {}
+        fields = {}
+        for name, value in self.fields.items():
+            axis = key_of(name).axis
+            if axis != "graph" and axis not in places:
+                places[axis] = self._places(axis, width)
+            fields[name] = value if axis == "graph" else self._scatter(value, name, *places[axis])
         return replace(self, fields=fields, layout="padded")
 
     def rows(self, value: Tensor, name: str = "pos") -> Tensor:
@@ -159,22 +166,27 @@ class Batch:
 
     def like(self, rows: Tensor, layout: Layout, name: str = "pos") -> Tensor:
         """Lays flat rows of the named field out in a layout; the padded width is that of this batch, if it has one."""
-        if layout == "flat":
+        axis = key_of(name).axis
+        if layout == "flat" or axis == "graph":
             return rows
-        width = self._width(key_of(name).axis) if self.layout == "padded" else None
-        return replace(self, layout="flat")._pad(rows, name, width)
+        width = self._width(axis) if self.layout == "padded" else None
+        return self._scatter(rows, name, *self._places(axis, width))
 
-    def _pad(self, value: Tensor, name: str, width: int | None) -> Tensor:
-        key = key_of(name)
-        if key.axis == "graph":
-            return value
-        sizes = self.sizes[key.axis]
+    def _places(self, axis: str, width: int | None) -> tuple[int, Tensor]:
+        """Padded length of an axis, and where each flat row goes among all padded rows, item after item."""
+        sizes = self.sizes[axis]
         longest = int(sizes.max()) if len(sizes) else 0
         width = longest if width is None else width
         if width < longest:
             raise ValueError(f"width {width} is less than the longest item ({longest})")
-        out = value.new_full((len(sizes), width, *value.shape[1:]), key.pad)
-        return out.index_put((self.index(key.axis), self.position(key.axis)), value)
+        ahead = torch.arange(len(sizes), device=sizes.device) * width - (torch.cumsum(sizes, 0) - sizes)
+        shift = torch.repeat_interleave(ahead, sizes)
+        return width, shift + torch.arange(len(shift), device=sizes.device)
+
+    def _scatter(self, rows: Tensor, name: str, width: int, places: Tensor) -> Tensor:
+        """Puts flat rows of a field in their places, with the field's own padding elsewhere."""
+        out = rows.new_full((len(self) * width, *rows.shape[1:]), key_of(name).pad)
+        return out.index_copy(0, places, rows).reshape(len(self), width, *rows.shape[1:])
 
     # --- moving --------------------------------------------------------------------------------------------------
 

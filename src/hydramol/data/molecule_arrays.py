@@ -91,7 +91,8 @@ class MoleculeArrays:
             DataError: The file is broken.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            # Opened here, because NumPy leaves a file open that it finds broken.
+            with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
                 return cls(**{name: file[name] for name in file.files})
         except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile, zlib.error) as error:
             fix = "delete it: it will be made again"

@@ -124,7 +124,7 @@ def read_pyg(root: Path) -> MoleculeArrays:
     """
     from torch_geometric.datasets import QM9
 
-    class Offline(QM9):  # type: ignore[misc]
+    class Offline(QM9):
         def download(self) -> None:
             raise DataError("raw files are missing", where=str(root), fix=f"needed: {', '.join(_PYG_FILES)}")
 
