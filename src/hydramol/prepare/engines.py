@@ -27,6 +27,15 @@ def require(module: str, extra: str) -> ModuleType:
         ) from error
 
 
-def versions(*distributions: str) -> dict[str, str]:
-    """Installed versions of engines, for manifests and for telling whether kept work is still valid."""
-    return {name: metadata.version(name) for name in distributions}
+def versions(*distributions: str, extra: str) -> dict[str, str]:
+    """Installed versions of engines, for manifests and for telling whether kept work is still valid.
+
+    Raises:
+        HydramolError: One is not installed; says how to get it.
+    """
+    try:
+        return {name: metadata.version(name) for name in distributions}
+    except metadata.PackageNotFoundError as error:
+        raise HydramolError(
+            f"{error.name} is needed and not installed", fix=f"pip install hydramol[{extra}]"
+        ) from error

@@ -10,6 +10,7 @@ import os
 from collections import Counter, deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -21,13 +22,14 @@ from hydramol.core.errors import HydramolError
 from hydramol.core.files import write_json
 from hydramol.core.progress import progress
 from hydramol.prepare.engines import versions
+from hydramol.prepare.molecules import relax
 from hydramol.prepare.molecules.generate import VALENCE, draw_smiles
 from hydramol.prepare.molecules.pack import pack, write_packed
 from hydramol.prepare.molecules.relax import Relaxation, Relaxed
 
 _LOG = logging.getLogger(__name__)
 ENGINES = ("rdkit", "tblite", "ase", "numpy")
-SHARD_SIZE = 16
+SHARD_SIZE = 8
 
 
 class Shard(NamedTuple):
@@ -39,6 +41,8 @@ class Shard(NamedTuple):
 
 class MoleculesBuilder:
     """Builds a data set of small organic molecules with GFN2-xTB structures.
+
+    Workers are fresh interpreters: a script of your own that calls this needs ``if __name__ == "__main__":``.
 
     Args:
         out: The pair of files to write, without ending: ``<out>.npz`` and ``<out>.json``.
@@ -84,7 +88,7 @@ class MoleculesBuilder:
         Raises:
             HydramolError: An engine is missing, there are too few such molecules, or a file cannot be written.
         """
-        engines = versions(*ENGINES)
+        engines = versions(*ENGINES, extra="qm")
         kept = self._work_folder(engines)
         smiles: list[str] = []
         structures: list[Relaxed] = []
@@ -116,8 +120,9 @@ class MoleculesBuilder:
         return self.out.with_name(f"{self.out.name}.npz")
 
     def _work_folder(self, engines: dict[str, str]) -> Path:
-        """A folder for exactly these settings and engines; what others left is never mixed in."""
-        settings = {"seed": self.seed, **asdict(self.relaxation), **engines}
+        """A folder for exactly these settings, engines and this code; what others left is never mixed in."""
+        code = hashlib.sha256(Path(relax.__file__).read_bytes()).hexdigest()
+        settings = {"seed": self.seed, "code": code, **asdict(self.relaxation), **engines}
         return self.work_dir / hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
     def _relaxed_shards(self, kept: Path) -> Iterator[tuple[Shard, list[Relaxed | None]]]:
@@ -134,6 +139,9 @@ class MoleculesBuilder:
                 while waiting:
                     done, future = waiting.popleft()
                     yield done, future.result()
+            except BrokenProcessPool as error:
+                fix = "see whether memory ran out; a second run continues from the finished shards"
+                raise HydramolError("a worker process died", where=str(self.work_dir), fix=fix) from error
             finally:
                 pool.shutdown(cancel_futures=True)
 
