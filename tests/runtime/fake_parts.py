@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 
 class Net:
-    def __init__(self, width: int = 8, cutoff: float = 5.0, act: Literal["silu", "relu"] = "silu", inner: Any = None) -> None:
+    def __init__(
+        self, width: int = 8, cutoff: float = 5.0, act: Literal["silu", "relu"] = "silu", inner: Any = None
+    ) -> None:
         if width < 1:
             raise ValueError(f"net.width={width}: at least 1")
         self.width, self.cutoff, self.act, self.inner = width, cutoff, act, inner

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 import fake_parts
 import pytest
-from conftest import write_tree  # type: ignore[import-not-found]
 from omegaconf import OmegaConf
+from tests.runtime.fake_tree import write_tree
 
 from hydramol.core.errors import ConfigError
 from hydramol.runtime.check import ConfigErrors, check, targets
@@ -130,7 +130,9 @@ def test_required_arguments() -> None:
 
 
 def test_kwargs_take_listed_keys_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert complaints("+adapter={_target_: fake_parts.Greedy, lrr: 1}")[0] == "unknown key adapter.lrr, did you mean lr?"
+    assert (
+        complaints("+adapter={_target_: fake_parts.Greedy, lrr: 1}")[0] == "unknown key adapter.lrr, did you mean lr?"
+    )
     monkeypatch.setattr("hydramol.runtime.check.signatures.EXTRA_KEYS", {"fake_parts.Greedy": ("rank",)})
     arguments_of.cache_clear()
     assert set(arguments_of(fake_parts.Greedy)) == {"lr", "rank"}

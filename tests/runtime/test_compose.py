@@ -3,9 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import write_tree  # type: ignore[import-not-found]
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
+from tests.runtime.fake_tree import write_tree
 
 from hydramol.core.errors import ConfigError
 from hydramol.runtime.check import ConfigErrors
@@ -67,7 +67,10 @@ def test_hydra_that_runs_already_stays() -> None:
 
 
 def test_short_group_names_of_a_root() -> None:
-    assert expand_aliases("prepare", ["data=crystals", "data.depth=3"]) == ["prepare/data@data=crystals", "data.depth=3"]
+    assert expand_aliases("prepare", ["data=crystals", "data.depth=3"]) == [
+        "prepare/data@data=crystals",
+        "data.depth=3",
+    ]
     assert compose("prepare").data.depth == 1
     assert compose("prepare", ["data=crystals"]).data.depth == 2
     assert compose("prepare", ["data=crystals", "data.depth=5"]).data.depth == 5
@@ -76,7 +79,11 @@ def test_short_group_names_of_a_root() -> None:
 
 
 def test_null_chooses_none() -> None:
-    assert expand_aliases("train", ["net=null", "experiment=null", "seed=null"]) == ["net=none", "~experiment", "seed=null"]
+    assert expand_aliases("train", ["net=null", "experiment=null", "seed=null"]) == [
+        "net=none",
+        "~experiment",
+        "seed=null",
+    ]
 
 
 def test_root_keys() -> None:

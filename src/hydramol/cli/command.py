@@ -24,7 +24,7 @@ from hydramol.cli.stored import check_stored, directory_of, split_overrides
 from hydramol.cli.sweep import check_jobs
 from hydramol.core.errors import ConfigError, OutputError
 from hydramol.runtime.check import ConfigErrors
-from hydramol.runtime.compose import compose, composition, expand_aliases, hydra_for
+from hydramol.runtime.compose import Composition, compose, composition, expand_aliases, hydra_for
 
 
 class Command:
@@ -95,7 +95,7 @@ class Command:
             raise ConfigError(self.refusal)
         if config.check:
             check_stored(self.root, config, changes, self.config_dir)
-            print(_summary(composed.choices))
+            print(_summary(composed))
             return
         _make_directory(Path(str(composed.full.hydra.run.dir)))
         with hydra_for(self.root, self.config_dir) as hydra:
@@ -117,7 +117,7 @@ class Command:
         if self.refusal:
             raise ConfigError(self.refusal)
         if jobs[0].config.check:
-            print("\n".join(dict.fromkeys(_summary(job.choices) for job in jobs)))
+            print("\n".join(dict.fromkeys(_summary(job) for job in jobs)))
             return
         _make_directory(Path(str(jobs[0].full.hydra.sweep.dir)))
         # Hydra would print an exception of a job as a traceback and exit; this way it reaches `run_door`.
@@ -152,12 +152,9 @@ def _make_directory(path: Path) -> None:
         raise OutputError(f"cannot be written: {reason}", where=str(path), fix="choose paths.output_dir=...") from error
 
 
-def _summary(choices: dict[str, str]) -> str:
-    """What was composed, in one line."""
-    shown = {
-        group.split("@")[-1]: option
-        for group, option in choices.items()
-        if not group.startswith("hydra") and option != "none" and group not in ("paths",)
-    }
-    first = {"experiment": shown.pop("experiment")} if "experiment" in shown else {}
-    return "ok: " + " ".join(f"{group}={option}" for group, option in {**first, **shown}.items())
+def _summary(composed: Composition) -> str:
+    """What was composed, in one line, in the order of the configuration."""
+    choices = {group.rpartition("@")[2]: option for group, option in composed.choices.items()}
+    names = ["experiment", *(str(key) for key in composed.config if key not in ("experiment", "paths"))]
+    chosen = [f"{name}={choices[name]}" for name in names if choices.get(name, "none") != "none"]
+    return " ".join(["ok:", *(chosen or [composed.root])])

@@ -62,9 +62,10 @@ def check_stored(root: str, config: DictConfig, changes: Sequence[str], config_d
     """
     stored: Any = None
     if root in FROM_CHECKPOINT:
-        from hydramol.runtime.checkpoint import read_checkpoint
+        from hydramol.runtime.checkpoint import read_checkpoint  # brings torch
+        from hydramol.runtime.load import find_checkpoint
 
-        stored = read_checkpoint(Path(str(config.ckpt)))["hydramol"]["config"]
+        stored = read_checkpoint(find_checkpoint(Path(str(config.ckpt))))["hydramol"]["config"]
     elif config.get("resume") is not None:
         stored = OmegaConf.to_container(OmegaConf.load(Path(str(config.resume)) / "config.yaml"))
     if stored is not None:

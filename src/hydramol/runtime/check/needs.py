@@ -47,7 +47,7 @@ def _stated(part: Part, what: str) -> frozenset[str]:
     if by_arguments is not None:
         asked = inspect.signature(by_arguments).parameters
         return frozenset(by_arguments(**{name: value for name, value in part.arguments.items() if name in asked}))
-    words = getattr(part.target, what, frozenset())
+    words: object = getattr(part.target, what, frozenset())
     return frozenset(words) if isinstance(words, (frozenset, set, tuple, list)) else frozenset()
 
 
