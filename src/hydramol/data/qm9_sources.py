@@ -141,10 +141,19 @@ def read_pyg(root: Path) -> MoleculeArrays:
         z=data._data["z"].numpy().astype(np.uint8),
         pos=data._data["pos"].numpy().astype(np.float64),
         n_atoms=np.diff(data.slices["z"].numpy()),
-        names=np.array(data._data["smiles"]),
+        names=np.array([_without_hydrogens(smiles) for smiles in data._data["smiles"]]),
         energy=table["u0"][kept] * HARTREE_IN_EV,
         gap=table["gap"][kept] * HARTREE_IN_EV,
     )
+
+
+def _without_hydrogens(smiles: str) -> str:
+    """PyG writes every hydrogen out, [H]O[H]; the other sources do not, O. Kept where RDKit cannot read it."""
+    from rdkit import Chem, rdBase
+
+    with rdBase.BlockLogs():
+        molecule = Chem.MolFromSmiles(smiles)
+    return smiles if molecule is None else str(Chem.MolToSmiles(molecule))
 
 
 # --- SchNetPack -----------------------------------------------------------------------------------------------------
