@@ -28,7 +28,14 @@ def test_preset(preset: str, door: Door, tiny: Tiny, tmp_path: Path) -> None:
     run = tmp_path / "run"
     said = ok(door("train", *tiny(preset), f"paths.output_dir={run}"))
     assert f"report: {run / 'report.html'}" in said
-    for name in ("config.yaml", "overrides.yaml", "metrics.csv", "metrics.json", "summary.json", "evaluation_test.json"):
+    for name in (
+        "config.yaml",
+        "overrides.yaml",
+        "metrics.csv",
+        "metrics.json",
+        "summary.json",
+        "evaluation_test.json",
+    ):
         assert (run / name).is_file(), name
     scalars = json.loads((run / "metrics.json").read_text())
     assert {"val/loss", "val/loss_linear_guess", "noise_loss_vs_linear"} <= scalars.keys()
@@ -41,7 +48,16 @@ def test_preset(preset: str, door: Door, tiny: Tiny, tmp_path: Path) -> None:
     alone = tmp_path / "alone.ckpt"
     (run / "checkpoints" / "best.ckpt").rename(alone)
     assert read_checkpoint(alone)["hydramol"]["config"]["seed"] == 42
-    ok(door("sample", f"ckpt={alone}", "sampler=ddpm", "sampler.n_samples=3", "sampler.max_steps=4", f"out={tmp_path / 'o'}"))
+    ok(
+        door(
+            "sample",
+            f"ckpt={alone}",
+            "sampler=ddpm",
+            "sampler.n_samples=3",
+            "sampler.max_steps=4",
+            f"out={tmp_path / 'o'}",
+        )
+    )
     assert list((tmp_path / "o").glob("samples/*/generated.extxyz"))
     assert list((tmp_path / "o").glob("samples/*/results.json"))
 
@@ -75,17 +91,33 @@ def test_switches(door: Door, tiny: Tiny, tmp_path: Path) -> None:
     common = [*base, "trainer.max_epochs=1", "task.n_denoised=0", "task.n_generated=0"]
     ok(
         door(
-            "train", *common, "transform.sample.flip=null", "optimizer.lr=3e-4", "trainer.precision=bf16-mixed",
-            "net.n_layers=1", "net.width=16", "net.checkpoint_activations=true", "data.n_views=2",
-            "trainer.accumulate_grad_batches=2", "trainer.profiler=simple", f"paths.output_dir={tmp_path / 'a'}",
-        )  # fmt: skip
+            "train",
+            *common,
+            "transform.sample.flip=null",
+            "optimizer.lr=3e-4",
+            "trainer.precision=bf16-mixed",
+            "net.n_layers=1",
+            "net.width=16",
+            "net.checkpoint_activations=true",
+            "data.n_views=2",
+            "trainer.accumulate_grad_batches=2",
+            "trainer.profiler=simple",
+            f"paths.output_dir={tmp_path / 'a'}",
+        )
     )
     ok(
         door(
-            "train", *common, "net=painn_small", "net.n_atom_basis=8", "transform.batch.pad=null",
-            "batching=cubic_cost", "data.loader.num_workers=1", "logger=wandb", "transport.path.schedule=cosine",
+            "train",
+            *common,
+            "net=painn_small",
+            "net.n_atom_basis=8",
+            "transform.batch.pad=null",
+            "batching=cubic_cost",
+            "data.loader.num_workers=1",
+            "logger=wandb",
+            "transport.path.schedule=cosine",
             f"paths.output_dir={tmp_path / 'b'}",
-        )  # fmt: skip
+        )
     )
     summary = json.loads((tmp_path / "a" / "summary.json").read_text())
     assert summary["precision"] == "bf16-mixed"
@@ -94,5 +126,9 @@ def test_switches(door: Door, tiny: Tiny, tmp_path: Path) -> None:
 @pytest.mark.run
 def test_multirun(door: Door, tiny: Tiny, tmp_path: Path) -> None:
     common = [*tiny("morered_ddpm_molecules"), "task.n_denoised=0", "task.n_generated=0"]
-    ok(door("train", "-m", *common, "optimizer.lr=1e-4,3e-4", "trainer.max_epochs=1", f"paths.root={tmp_path / 'sweep'}"))
+    ok(
+        door(
+            "train", "-m", *common, "optimizer.lr=1e-4,3e-4", "trainer.max_epochs=1", f"paths.root={tmp_path / 'sweep'}"
+        )
+    )
     assert len(list((tmp_path / "sweep").rglob("metrics.json"))) == 2

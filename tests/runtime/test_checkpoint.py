@@ -15,7 +15,11 @@ from hydramol.runtime.checkpoint import CONFIG_VERSION, SafeCheckpointIO, conten
 
 
 def save(path: Path, **changes: object) -> Path:
-    content = {"state_dict": {"w": torch.ones(2)}, "hydramol": contents({"seed": 1}, {"v": torch.tensor(2.0)}), **changes}
+    content = {
+        "state_dict": {"w": torch.ones(2)},
+        "hydramol": contents({"seed": 1}, {"v": torch.tensor(2.0)}),
+        **changes,
+    }
     SafeCheckpointIO().save_checkpoint(content, path)
     return path
 

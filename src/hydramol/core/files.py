@@ -26,7 +26,9 @@ def writing(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     except OSError as error:
         raise OutputError(
-            f"could not be written: {error.strerror or error}", where=str(path), fix="free space or choose another folder"
+            f"could not be written: {error.strerror or error}",
+            where=str(path),
+            fix="free space or choose another folder",
         ) from error
     finally:
         if temporary.exists():

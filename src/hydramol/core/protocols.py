@@ -20,6 +20,7 @@ class Dataset(Protocol):
     splits: Mapping[str, np.ndarray]  # "train", "val", "test": item indices, disjoint
 
     def __len__(self) -> int: ...
+
     def __getitems__(self, keys: list[tuple[int, int]]) -> list[Any] | Batch:
         """Items for keys (epoch, index): PyG ``Data`` objects, or a finished flat batch with its ``item`` field."""
         ...
@@ -32,14 +33,21 @@ class Dataset(Protocol):
 class Plan(Protocol):
     """Which items come together, as a pure function of (sizes, seed, epoch)."""
 
-    def batches(self, epoch: int, rank: int = 0, world: int = 1, start: int = 0) -> Iterator[Any]: ...
-    def count(self, epoch: int, world: int = 1) -> int: ...
+    def batches(self, epoch: int, rank: int = 0, world: int = 1, start: int = 0) -> Iterator[Any]:
+        """The rank's batches of an epoch from the ``start``-th on."""
+        ...
+
+    def count(self, epoch: int, world: int = 1) -> int:
+        """Batches of the epoch: exact, and equal on all ranks."""
+        ...
 
 
 class Transform(Protocol):
     """Changes a batch row by row or item by item; what it draws comes from the items' own keys."""
 
-    def __call__(self, batch: Batch, random: Randomness) -> Batch: ...
+    def __call__(self, batch: Batch, random: Randomness) -> Batch:
+        """The changed batch; all other fields are kept."""
+        ...
 
 
 class Features(NamedTuple):
@@ -145,7 +153,9 @@ class Sampler(Protocol):
         t_start: int | float | None = None,
         random: Randomness,
         observer: Callable[[int, Tensor], None] | None = None,
-    ) -> Samples: ...
+    ) -> Samples:
+        """Draws one structure for each item of the condition, from ``start`` or from pure noise."""
+        ...
 
 
 Stage = Literal["train", "val", "test"]

@@ -32,7 +32,8 @@ class MoreRed(pl.LightningModule):
         sampler: Used by the task; may be swapped at sampling.
         task: What is asked of the model after training.
         optimizer: ``parameters -> optimizer``.
-        scheduler: ``optimizer, n_steps -> learning rate scheduler``, stepped after each optimiser step; None keeps the rate.
+        scheduler: ``optimizer, n_steps -> learning rate scheduler``, stepped after each optimiser step; None keeps
+            the rate.
         statistics: Float64 statistics of the training split; ``position_variance`` is needed.
         seed: The run's seed, root of the noise.
         parametrization: "plain" predicts the noise by the net alone; "linear_skip" adds the best linear guess,
@@ -59,7 +60,9 @@ class MoreRed(pl.LightningModule):
         if parametrization not in ("plain", "linear_skip"):
             raise ValueError(f"model.parametrization={parametrization!r}: plain or linear_skip")
         if parametrization == "linear_skip" and transport.predicts != "noise":
-            raise ValueError("model.parametrization=linear_skip is a skip of the noise: set transport.predicts=noise or plain")
+            raise ValueError(
+                "model.parametrization=linear_skip is a skip of the noise: set transport.predicts=noise or plain"
+            )
         self.net = net
         self.noise_head: nn.Module = net.noise_head()
         self.transport = transport

@@ -1,8 +1,8 @@
 """Checkpoints with everything inside, read without running code.
 
-Besides Lightning's own entries a checkpoint holds, under "hydramol", plain containers and tensors only: the composed and
-resolved configuration, its version, package versions, statistics of the training split and the units. It loads under
-``weights_only=True``.
+Besides Lightning's own entries a checkpoint holds, under "hydramol", plain containers and tensors only: the composed
+and resolved configuration, its version, package versions, statistics of the training split and the units. It loads
+under ``weights_only=True``.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import torch
 from lightning_fabric.plugins import CheckpointIO
 
 from hydramol.core.errors import CheckpointError
-from hydramol.core.keys import KEYS
 from hydramol.core.files import writing
+from hydramol.core.keys import KEYS
 
 CONFIG_VERSION = 1
 """Layout of the stored configuration. A change adds a function to `UPGRADES` and a small checkpoint to the tests."""

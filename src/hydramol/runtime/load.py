@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 from hydramol.core.errors import CheckpointError
 from hydramol.runtime.assemble import assemble_model
 
+
 def load_model(checkpoint: Mapping[str, Any], config: Mapping[str, Any]) -> pl.LightningModule:
     """Builds the model of a configuration with the weights and statistics of a checkpoint, ready to be used.
 

@@ -11,6 +11,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from hydramol.core.errors import ConfigError
+from hydramol.core.files import write_json, write_text
 from hydramol.core.randomness import Randomness
 from hydramol.data.datamodule import DataModule
 from hydramol.report import write_report
@@ -19,7 +20,6 @@ from hydramol.runtime.build import build
 from hydramol.runtime.callbacks import PhaseTimings
 from hydramol.runtime.checkpoint import find_checkpoint, read_checkpoint, run_directory_of
 from hydramol.runtime.compose import compose_from, to_plain
-from hydramol.core.files import write_json, write_text
 from hydramol.runtime.load import load_model, load_weights
 from hydramol.runtime.save import save_outcome
 from hydramol.runtime.trainer import assemble_trainer, compile_net, set_numerics
@@ -84,7 +84,7 @@ def evaluate(cfg: DictConfig, overrides: list[str] | None = None) -> dict[str, f
 
 def sample(cfg: DictConfig, overrides: list[str] | None = None) -> dict[str, float]:
     """Does with a checkpoint what its task says; needs nothing but the checkpoint."""
-    model, config, out = _from_checkpoint(cfg, overrides or [])
+    model, _, out = _from_checkpoint(cfg, overrides or [])
     outcome = model.task.sample(model, Randomness(int(cfg.seed), "sample"))
     folder = f"samples/{Path(str(cfg.paths.output_dir)).name}"
     scalars = save_outcome(outcome, out, f"{folder}/results.json", folder)
@@ -98,7 +98,8 @@ def sample(cfg: DictConfig, overrides: list[str] | None = None) -> dict[str, flo
 def prepare(cfg: DictConfig, overrides: list[str] | None = None) -> dict[str, Any]:
     """Builds a data set with the chosen builder."""
     manifest = build(to_plain(cfg)["data"]).run()
-    log.info("prepared %s", manifest)
+    told = {name: value for name, value in manifest.items() if isinstance(value, int | str)}
+    log.info("prepared: %s", ", ".join(f"{name} {value}" for name, value in told.items()))
     return manifest
 
 
@@ -107,7 +108,7 @@ def _resumed(run_dir: Path, overrides: list[str]) -> tuple[dict[str, Any], Path]
     path = find_checkpoint(run_dir, ("last",))
     stored = run_dir / "config.yaml"
     if not stored.is_file():
-        raise ConfigError("is no run directory: it has no config.yaml", where=str(run_dir), fix="resume=<run directory>")
+        raise ConfigError("is no run directory: it has no config.yaml", where=str(run_dir), fix="resume=<run>")
     kept = [one for one in overrides if not one.lstrip("+").startswith(("resume=", "paths.output_dir="))]
     config = to_plain(compose_from(OmegaConf.to_container(OmegaConf.load(stored)), kept))
     config["paths"]["output_dir"] = str(run_dir)

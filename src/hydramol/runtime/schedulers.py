@@ -31,7 +31,12 @@ def cosine_warmup(optimizer: Optimizer, n_steps: int, warmup: float = 0.05, fina
 
 
 def reduce_on_plateau(
-    optimizer: Optimizer, n_steps: int, factor: float = 0.5, patience: int = 150, cooldown: int = 10, min_lr: float = 0.0
+    optimizer: Optimizer,
+    n_steps: int,
+    factor: float = 0.5,
+    patience: int = 150,
+    cooldown: int = 10,
+    min_lr: float = 0.0,
 ) -> ReduceLROnPlateau:
     """Lowers the rate when the validation loss stops falling, as MoreRed does; looked at once an epoch.
 

@@ -64,7 +64,9 @@ class Generate:
         """
         condition = compositions(model.statistics, model.sampler.n_samples, random).to(model.device)
         generated = self._draw(model, condition, random)
-        data = {name[len("data_") :]: float(value) for name, value in model.statistics.items() if name.startswith("data_")}
+        data = {
+            name[len("data_") :]: float(value) for name, value in model.statistics.items() if name.startswith("data_")
+        }
         return self._generated(generated, data, int(model.statistics["n_scored"]))
 
     # --- what training and `evaluate` do with held-out structures -------------------------------------------------
@@ -102,7 +104,9 @@ class Generate:
         for one in found:
             if one.shown:
                 name = f"denoised_t{one.t_start}.extxyz"
-                captions = [f"{a:.2f} → {b:.2f} Å" for a, b in zip(one.before.tolist(), one.after.tolist(), strict=True)]
+                captions = [
+                    f"{a:.2f} → {b:.2f} Å" for a, b in zip(one.before.tolist(), one.after.tolist(), strict=True)
+                ]
                 files[name] = StructureSet(one.shown, captions[: self.n_shown])
                 shown.append(Structures(name, list(one.shown), f"Noised to t = {one.t_start} and brought back"))
         return Outcome(denoising(found, shown), files)
@@ -123,9 +127,9 @@ class Generate:
     def _draw(self, model: Any, condition: Batch, random: Randomness) -> Batch:
         sampler = model.sampler
         n_steps = len(sampler.steps(model.transport.path.n_steps))
-        with progress(n_steps, f"sampling {len(condition)} structures") as bar:
+        with progress(n_steps, f"sampling {len(condition)} structures") as advance:
             samples: Samples = sampler.sample(
-                model.denoise, model.transport, None, condition, random=random, observer=lambda step, x: bar.advance()
+                model.denoise, model.transport, None, condition, random=random, observer=lambda step, x: advance(1)
             )
         return condition.with_fields(pos=samples.x.to(torch.float32)).to("cpu")
 

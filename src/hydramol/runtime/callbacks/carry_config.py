@@ -23,6 +23,8 @@ class CarryConfig(pl.Callback):
         self.config = config
         self.statistics = statistics
 
-    def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
         """Adds the "hydramol" entry."""
         checkpoint["hydramol"] = contents(self.config, self.statistics)

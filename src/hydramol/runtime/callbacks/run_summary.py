@@ -11,9 +11,9 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
+from hydramol.core.files import write_json
 from hydramol.runtime.callbacks.timings import PhaseTimings
 from hydramol.runtime.checkpoint import package_versions
-from hydramol.core.files import write_json
 
 log = logging.getLogger(__name__)
 

@@ -32,7 +32,9 @@ class PhaseTimings(pl.Callback):
         self._lap()
         self._fit = self._mark
 
-    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
         """The batch has arrived."""
         waited = self._lap()
         self.seconds.setdefault("first_batch", waited)
