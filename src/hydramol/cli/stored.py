@@ -62,8 +62,7 @@ def check_stored(root: str, config: DictConfig, changes: Sequence[str], config_d
     """
     stored: Any = None
     if root in FROM_CHECKPOINT:
-        from hydramol.runtime.checkpoint import read_checkpoint  # brings torch
-        from hydramol.runtime.load import find_checkpoint
+        from hydramol.runtime.checkpoint import find_checkpoint, read_checkpoint  # brings torch
 
         stored = read_checkpoint(find_checkpoint(Path(str(config.ckpt))))["hydramol"]["config"]
     elif config.get("resume") is not None:
