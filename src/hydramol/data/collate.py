@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch_geometric.data import Data
 
 from hydramol.core.batch import Batch
 from hydramol.core.errors import DataError
 from hydramol.core.keys import KEYS, key_of
+
+if TYPE_CHECKING:
+    from torch_geometric.data import Data
 
 
 def collate(samples: Sequence[Data], keys: Iterable[str] | None = None) -> Batch:

@@ -23,7 +23,7 @@ from hydramol.core.protocols import Dataset, Stage, Transform
 from hydramol.core.randomness import Randomness
 from hydramol.data.batching import BoundPlan, Plan
 from hydramol.data.collate import collate
-from hydramol.data.transforms import apply_transforms
+from hydramol.data.transforms import apply_transforms, is_random
 
 STAGES: tuple[Stage, ...] = ("train", "val", "test")
 
@@ -232,4 +232,6 @@ class DataModule(pl.LightningDataModule):
 
 def _deterministic(transforms: Mapping[str, Transform]) -> dict[str, Transform]:
     """Transforms without random ones: validation sees the data as they are."""
-    return {name: transform for name, transform in transforms.items() if not getattr(transform, "random", False)}
+    return {
+        name: transform for name, transform in transforms.items() if transform is not None and not is_random(transform)
+    }

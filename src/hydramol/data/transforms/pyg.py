@@ -5,14 +5,17 @@ from __future__ import annotations
 import random as python_random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch_geometric.transforms import BaseTransform
 
 from hydramol.core.batch import Batch
 from hydramol.core.randomness import Randomness
 from hydramol.data.collate import collate
+
+if TYPE_CHECKING:
+    from torch_geometric.transforms import BaseTransform
 
 
 def apply_pyg(transform: BaseTransform, batch: Batch, random: Randomness) -> Batch:
