@@ -104,13 +104,15 @@ class Denoising:
         t_start: Noising steps that were undone.
         before: RMSD of the noised structures to the real ones after superposition, ``[items]``, Angstrom.
         after: RMSD of the denoised structures, ``[items]``, Angstrom.
-        shown: The first of the structures as flat batches: noised, denoised, real; all superposed on the real ones.
+        shown: Some of the structures as flat batches: noised, denoised, real; all superposed on the real ones.
+        places: Where those stand in ``before`` and ``after``.
     """
 
     t_start: int
     before: Tensor
     after: Tensor
     shown: dict[str, Batch] = field(default_factory=dict)
+    places: Sequence[int] = ()
 
     @property
     def reduction(self) -> float:
@@ -145,8 +147,14 @@ def denoising_table(
     before: dict[int, list[Tensor]] = {t: [] for t in t_starts}
     after: dict[int, list[Tensor]] = {t: [] for t in t_starts}
     shown: dict[int, list[dict[str, Batch]]] = {t: [] for t in t_starts}
-    n_left = n_shown
-    for batch in batches:
+    batches = list(batches)
+    places: list[int] = []
+    n_seen = 0
+    for number, batch in enumerate(batches):
+        share = n_shown * (number + 1) // len(batches) - n_shown * number // len(batches)
+        chosen = torch.linspace(0, len(batch) - 1, min(share, len(batch)), device=batch.device).round().long()
+        places += (chosen + n_seen).tolist()
+        n_seen += len(batch)
         real = batch.to_layout("padded")
         for t_start in t_starts:
             here = random.for_stream(f"t={t_start}")
@@ -157,19 +165,17 @@ def denoising_table(
             noised, denoised = (batch.with_fields(pos=x).to_layout("padded")["pos"] for x in (x_t, samples.x))
             before[t_start].append(kabsch_rmsd(noised, real["pos"], real.mask()).double().cpu())
             after[t_start].append(kabsch_rmsd(denoised, real["pos"], real.mask()).double().cpu())
-            if n_left > 0:
-                shown[t_start].append(_shown(real, {"noised": noised, "denoised": denoised}, n_left))
-        n_left -= len(batch)
+            if len(chosen):
+                shown[t_start].append(_shown(real, {"noised": noised, "denoised": denoised}, chosen))
     if not all(before.values()):
         raise ValueError("no structures to noise")
-    return [Denoising(t, torch.cat(before[t]), torch.cat(after[t]), _joined(shown[t])) for t in t_starts]
+    return [Denoising(t, torch.cat(before[t]), torch.cat(after[t]), _joined(shown[t]), places) for t in t_starts]
 
 
-def _shown(real: Batch, structures: dict[str, Tensor], n_shown: int) -> dict[str, Batch]:
-    """The first structures, turned onto the real ones."""
-    first = torch.arange(min(n_shown, len(real)), device=real.device)
+def _shown(real: Batch, structures: dict[str, Tensor], chosen: Tensor) -> dict[str, Batch]:
+    """Some structures, turned onto the real ones."""
     turned = {name: real.with_fields(pos=kabsch_align(x, real["pos"], real.mask())) for name, x in structures.items()}
-    return {name: batch.select(first).to_layout("flat").to("cpu") for name, batch in {**turned, "real": real}.items()}
+    return {name: batch.select(chosen).to_layout("flat").to("cpu") for name, batch in {**turned, "real": real}.items()}
 
 
 def _joined(parts: list[dict[str, Batch]]) -> dict[str, Batch]:

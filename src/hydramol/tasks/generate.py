@@ -104,10 +104,8 @@ class Generate:
         for one in found:
             if one.shown:
                 name = f"denoised_t{one.t_start}.extxyz"
-                captions = [
-                    f"{a:.2f} → {b:.2f} Å" for a, b in zip(one.before.tolist(), one.after.tolist(), strict=True)
-                ]
-                files[name] = StructureSet(one.shown, captions[: self.n_shown])
+                captions = [f"{one.before[place]:.2f} → {one.after[place]:.2f} Å" for place in one.places]
+                files[name] = StructureSet(one.shown, captions)
                 shown.append(Structures(name, list(one.shown), f"Noised to t = {one.t_start} and brought back"))
         return Outcome(denoising(found, shown), files)
 
@@ -188,17 +186,17 @@ def compositions(statistics: Mapping[str, Tensor], n: int, random: Randomness) -
     return table.select(chosen.clamp(max=len(counts) - 1)).with_fields(item=torch.arange(n), view=torch.zeros(n).long())
 
 
-def spread(batches: Sequence[Batch], n: int) -> list[Batch]:
-    """``n`` items spread evenly over some batches, so that all sizes of a split sorted by size are there."""
-    total = sum(len(batch) for batch in batches)
-    wanted = torch.unique(torch.linspace(0, total - 1, min(n, total)).round().long())
-    kept, start = [], 0
-    for batch in batches:
-        inside = wanted[(wanted >= start) & (wanted < start + len(batch))] - start
-        if len(inside):
-            kept.append(batch.select(inside.to(batch.device)))
-        start += len(batch)
-    return kept
+def spread(batches: Sequence[Batch], n: int, size: int = 32) -> list[Batch]:
+    """``n`` items spread evenly over some batches, so that all sizes of a split sorted by size are there.
+
+    Args:
+        batches: Batches of a split, sorted by size.
+        n: How many items to take.
+        size: Items of each batch that is returned; neighbours stay together, so padding stays cheap.
+    """
+    flat = one_batch(batches)
+    wanted = torch.unique(torch.linspace(0, len(flat) - 1, min(n, len(flat))).round().long()).to(flat.device)
+    return [flat.select(chosen) for chosen in wanted.split(size)]
 
 
 def one_batch(batches: Sequence[Batch]) -> Batch:
