@@ -40,6 +40,8 @@ def hydra_door(root: str, argv: Sequence[str] | None, help_page: Callable[[], st
         print(help_page())
         return 0
     set_run_id()
+    # Threads of torch that wait for each other by spinning cost tenfold where a core is shared; read when torch loads.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
     def work() -> None:
         from hydramol.cli.command import Command  # brings Hydra, which help does without

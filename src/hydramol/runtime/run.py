@@ -45,7 +45,7 @@ def train(cfg: DictConfig, overrides: list[str] | None = None) -> dict[str, floa
         write_text(run_dir / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
         write_text(run_dir / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(overrides or [])))
 
-    set_numerics()
+    set_numerics(config)
     started = time.perf_counter()
     data = assemble_data(config)
     statistics = describe(config, data)
@@ -120,7 +120,7 @@ def _from_checkpoint(cfg: DictConfig, overrides: list[str]) -> tuple[Any, dict[s
     path = find_checkpoint(Path(str(cfg.ckpt)))
     checkpoint = read_checkpoint(path)
     config = to_plain(compose_from(checkpoint["hydramol"]["config"], overrides))
-    set_numerics()
+    set_numerics(config)
     model = load_model(checkpoint, config)
     if getattr(model, "task", None) is None:
         raise ConfigError("the checkpoint's model was trained without a task", where="task", fix="choose one: task=...")

@@ -38,8 +38,10 @@ def assemble_trainer(config: Mapping[str, Any], statistics: Mapping[str, torch.T
     return build(node, callbacks=callbacks, logger=loggers or False, plugins=[SafeCheckpointIO()])
 
 
-def set_numerics() -> None:
-    """Sets what decides the last digits: TF32 is off, whatever the process did before."""
+def set_numerics(config: Mapping[str, Any]) -> None:
+    """Sets what decides the last digits: the number of threads, and TF32, which is off."""
+    if config.get("threads"):
+        torch.set_num_threads(int(config["threads"]))
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
 
