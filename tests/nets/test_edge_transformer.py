@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from conftest import random_molecules
+from tests.conftest import random_molecules
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
