@@ -70,11 +70,12 @@ class PairReadout(nn.Module):
     r"""A vector from each atom's displacements, weighted by its pairs' features.
 
     .. math::
-        y_i = \frac{1}{n} \sum_j \left( a_{ij} + \frac{b_{ij}}{1 + r_{ij}} \right) (x_i - x_j)
+        y_i = \sum_j \left( \frac{a_{ij}}{n} + \frac{b_{ij}}{\sqrt n \, (1 + r_{ij})} \right) (x_i - x_j)
 
     With a constant, the first term alone is ``a (x_i - mean x)``, the best linear guess of the noise in a centred
-    structure; the second acts between neighbours and stays bounded far away. Both are smooth where atoms meet, and the
-    vector turns with the molecule as far as the weights are invariant.
+    structure; the second acts between neighbours and stays bounded far away (few neighbours matter, so the mean over
+    all atoms would make it small and slow to learn). Both are smooth where atoms meet, and the vector turns with the
+    molecule as far as the weights are invariant.
 
     Args:
         width: Features.
@@ -93,10 +94,10 @@ class PairReadout(nn.Module):
         positions, mask = batch["pos"], batch.mask()
         far, near = self.last(functional.gelu(self.first(features.pair, time))).unbind(-1)
         pairs = displacements(positions)
-        weight = (far + near / (1 + pairs.distance)) * mask[:, None]
+        atoms = mask.sum(1).clamp(min=1).to(positions.dtype)[:, None, None]
+        weight = (far / atoms + near / (atoms.sqrt() * (1 + pairs.distance))) * mask[:, None]
         # Written out: autocast would round the geometry in a product of matrices.
-        total = (weight[..., None] * pairs.vector).sum(2)
-        return total / mask.sum(1).clamp(min=1)[:, None, None]
+        return (weight[..., None] * pairs.vector).sum(2)
 
 
 class NoiseHead(nn.Module):
