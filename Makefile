@@ -12,7 +12,7 @@ PYTHON := $(shell for name in python3.11 python3 python; do \
 run: setup
 	@set -e; run=outputs/make_run/$$(date +%Y%m%d-%H%M%S)-$$$$; \
 	$(BIN)/python train.py paths.output_dir=$$run; \
-	$(BIN)/python sample.py ckpt=$$run/checkpoints/best.ckpt; \
+	$(BIN)/python sample.py ckpt=$$run/checkpoints/best.ckpt sampler.n_samples=16; \
 	echo; echo "Open this in a browser: $$run/report.html"; test -s $$run/report.html
 
 setup: .venv/installed-project

@@ -7,7 +7,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.conftest import random_molecules
 from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform, Compose, RandomJitter, RandomScale
@@ -18,6 +17,7 @@ from hydramol.core.errors import DataError
 from hydramol.core.keys import Key
 from hydramol.core.randomness import Randomness
 from hydramol.data.transforms import Center, Flip, Pad, Rotate, apply_pyg, apply_transforms
+from tests.conftest import random_molecules
 
 RANDOM = Randomness(3, "train/augment", epoch=1)
 MATRIX = [[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]

@@ -6,7 +6,6 @@ import math
 
 import pytest
 import torch
-from tests.conftest import random_molecules
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -17,6 +16,7 @@ from hydramol.nets.edge_transformer.electron_configuration import electron_confi
 from hydramol.nets.edge_transformer.pair_embedding import direction_features, displacements
 from hydramol.nets.edge_transformer.triangular_attention import dense_attention, lean_attention
 from hydramol.nets.time_input import WHERE, TimeInput
+from tests.conftest import random_molecules
 
 
 class Denoiser(nn.Module):

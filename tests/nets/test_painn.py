@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.conftest import random_molecules
 from torch import Tensor, nn
 
 from hydramol.compat.schnetpack import import_schnetpack
@@ -27,6 +26,7 @@ from hydramol.testing import (
     check_permutation_equivariance,
     check_rotation_equivariance,
 )
+from tests.conftest import random_molecules
 
 TIMES = [None, *[(where, kind) for where in WHERE for kind in ("scalar", "sinusoid")]]
 

@@ -7,7 +7,6 @@ from typing import Any, Literal
 import fake_parts
 import pytest
 from omegaconf import OmegaConf
-from tests.runtime.fake_tree import write_tree
 
 from hydramol.core.errors import ConfigError
 from hydramol.runtime.check import ConfigErrors, check, targets
@@ -17,6 +16,7 @@ from hydramol.runtime.check.groups import PARTS, SUPPLIED
 from hydramol.runtime.check.signatures import arguments_of
 from hydramol.runtime.check.suggest import closest
 from hydramol.runtime.compose import composition
+from tests.runtime.fake_tree import write_tree
 
 
 def complaints(*overrides: str, root: str = "train", config_dir: Path | None = None) -> list[str]:

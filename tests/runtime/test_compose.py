@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
-from tests.runtime.fake_tree import write_tree
 
 from hydramol.core.errors import ConfigError
 from hydramol.runtime.check import ConfigErrors
@@ -18,6 +17,7 @@ from hydramol.runtime.compose import (
     root_keys,
     to_plain,
 )
+from tests.runtime.fake_tree import write_tree
 
 pytestmark = pytest.mark.usefixtures("tree")
 

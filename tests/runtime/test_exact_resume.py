@@ -13,7 +13,6 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EMAWeightAveraging, ModelCheckpoint
-from tests.conftest import random_molecules
 
 from hydramol.data.batching import BucketPlan, CostPlan, RandomPlan
 from hydramol.data.datamodule import DataModule
@@ -28,6 +27,7 @@ from hydramol.runtime.schedulers import cosine_warmup
 from hydramol.transport.discrete_path import DiscretePath
 from hydramol.transport.prior import CentredGaussian
 from hydramol.transport.transport import Transport
+from tests.conftest import random_molecules
 
 SEED = 3
 EPOCHS = 3

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tests.conftest import random_molecules
 from torch import Tensor, nn
 
 from hydramol.core.batch import Batch
@@ -16,6 +15,7 @@ from hydramol.testing import (
     orthogonal_matrix,
     rotate,
 )
+from tests.conftest import random_molecules
 
 TIME = torch.tensor([0.2, 0.5, 0.9])
 

@@ -39,7 +39,9 @@ def assemble_data(config: Mapping[str, Any]) -> DataModule:
 
 def describe(config: Mapping[str, Any], data: DataModule) -> dict[str, Tensor]:
     """What the model wants to know of its training data: statistics that are kept in the checkpoint."""
-    return get_class(config["model"]["_target_"]).describe(data)
+    model: Any = get_class(config["model"]["_target_"])
+    found: dict[str, Tensor] = model.describe(data)
+    return found
 
 
 def assemble_model(config: Mapping[str, Any], statistics: Mapping[str, Tensor]) -> pl.LightningModule:

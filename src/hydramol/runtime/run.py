@@ -110,7 +110,8 @@ def _resumed(run_dir: Path, overrides: list[str]) -> tuple[dict[str, Any], Path]
     if not stored.is_file():
         raise ConfigError("is no run directory: it has no config.yaml", where=str(run_dir), fix="resume=<run>")
     kept = [one for one in overrides if not one.lstrip("+").startswith(("resume=", "paths.output_dir="))]
-    config = to_plain(compose_from(OmegaConf.to_container(OmegaConf.load(stored)), kept))
+    known: Any = OmegaConf.to_container(OmegaConf.load(stored))
+    config = to_plain(compose_from(known, kept))
     config["paths"]["output_dir"] = str(run_dir)
     return config, path
 

@@ -50,4 +50,4 @@ def compile_net(model: pl.LightningModule, config: Mapping[str, Any]) -> None:
     """Compiles the net in place, if the configuration says so; names of weights do not change."""
     settings = config.get("compile") or {}
     if settings.get("enabled"):
-        model.net.compile(mode=settings.get("mode"), dynamic=settings.get("dynamic"))  # type: ignore[operator, union-attr]
+        model.net.compile(mode=settings.get("mode"), dynamic=settings.get("dynamic"))  # type: ignore[union-attr]
