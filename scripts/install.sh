@@ -29,8 +29,10 @@ with_uv() {
   hand_on no-index UV_NO_INDEX ' '
   # pip takes the best version of all indexes, uv by default that of the first index that knows the package.
   export UV_INDEX_STRATEGY=${UV_INDEX_STRATEGY:-unsafe-best-match}
-  local install=(.venv/bin/uv pip install --python "$python")
+  local install=(.venv/bin/uv pip install --quiet --python "$python")
+  echo "installing $torch with what it needs"
   "${install[@]}" "$torch" || return 1
+  echo "installing requirements.lock, $(grep -c == requirements.lock) packages"
   "${install[@]}" --override requirements.override -r requirements.lock
 }
 

@@ -22,7 +22,7 @@ from hydramol.runtime.checkpoint import find_checkpoint, read_checkpoint, run_di
 from hydramol.runtime.compose import compose_from, to_plain
 from hydramol.runtime.load import load_model, load_weights
 from hydramol.runtime.save import save_outcome
-from hydramol.runtime.trainer import assemble_trainer, compile_net, set_numerics
+from hydramol.runtime.trainer import assemble_trainer, compile_net, quiet, set_numerics
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +45,7 @@ def train(cfg: DictConfig, overrides: list[str] | None = None) -> dict[str, floa
         write_text(run_dir / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
         write_text(run_dir / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(overrides or [])))
 
+    quiet()
     set_numerics(config)
     started = time.perf_counter()
     data = assemble_data(config)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -44,6 +46,16 @@ def set_numerics(config: Mapping[str, Any]) -> None:
         torch.set_num_threads(int(config["threads"]))
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
+
+
+def quiet() -> None:
+    """Leaves out what Lightning says to nobody's use: advertisements, and its quarrel with a newer torch."""
+    warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
+    warnings.filterwarnings("ignore", message=".*does not have many workers")
+    warnings.filterwarnings("ignore", message=".*dataloader is not resumable")  # the DataModule keeps the position
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(
+        lambda record: not record.getMessage().startswith(("💡", "TPU available", "Loading `train_dataloader`"))
+    )
 
 
 def compile_net(model: pl.LightningModule, config: Mapping[str, Any]) -> None:
