@@ -21,8 +21,9 @@ STATISTICS = {
     "composition_z": torch.tensor([6, 1, 1, 1, 1, 8, 1, 1, 7, 1, 1, 1]),
     "composition_sizes": torch.tensor([5, 3, 4]),
     "composition_counts": torch.tensor([10, 30, 60]),
-    "n_scored": torch.tensor(1),
-    "data_valid": torch.tensor(1.0),
+    "reference_z": torch.tensor([8, 1, 1]),
+    "reference_pos": torch.tensor([[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0]]),
+    "reference_sizes": torch.tensor([3]),
 }
 
 
@@ -60,6 +61,13 @@ def test_same_seed_same_samples_and_another_seed_others() -> None:
 
     assert torch.equal(draw(0), draw(0))
     assert draw(0).shape != draw(1).shape or not torch.allclose(draw(0), draw(1))
+
+
+def test_results_stand_beside_those_of_real_structures() -> None:
+    results = Generate().sample(model(), Randomness(0, "sample")).results
+    assert results.scalars["data_molecule_stable"] == 1.0
+    assert "generated_valid" in results.scalars
+    assert [section.heading for section in results.sections][-1] == "Distances and angles"
 
 
 def test_spread_takes_all_sizes() -> None:

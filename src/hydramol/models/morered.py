@@ -18,7 +18,7 @@ from hydramol.core.protocols import Backbone, Corrupted, Output, Sampler, Stage,
 from hydramol.core.randomness import Randomness
 from hydramol.data.datamodule import DataModule
 from hydramol.geometry.centring import centre
-from hydramol.tasks.generate import reference_scores
+from hydramol.tasks.generate import reference_structures
 from hydramol.transport.linear_guess import LinearGuess
 from hydramol.transport.transport import Transport
 
@@ -77,10 +77,9 @@ class MoreRed(pl.LightningModule):
 
     @staticmethod
     def describe(data: DataModule) -> dict[str, Tensor]:
-        """Statistics of the training split, and how real structures score where generated ones will be scored."""
+        """Statistics of the training split, and some of its structures to compare drawn ones with."""
         indices = data.indices("train")
-        found = data.dataset.statistics(indices)
-        return found | reference_scores(data.dataset, indices)
+        return data.dataset.statistics(indices) | reference_structures(data.dataset, indices)
 
     # --- prediction ----------------------------------------------------------------------------------------------
 

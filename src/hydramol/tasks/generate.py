@@ -13,7 +13,7 @@ from hydramol.core.batch import Batch
 from hydramol.core.progress import progress
 from hydramol.core.protocols import Dataset, Samples, Stage
 from hydramol.core.randomness import Randomness
-from hydramol.core.results import Results, Structures
+from hydramol.core.results import Structures
 from hydramol.data.collate import collate
 from hydramol.evaluation.denoising import denoising_table, noise_loss_table
 from hydramol.evaluation.distributions import bond_angles, compare, pair_distances
@@ -68,11 +68,7 @@ class Generate:
             random: Decides compositions and noise.
         """
         condition = compositions(model.statistics, model.sampler.n_samples, random).to(model.device)
-        generated = self._draw(model, condition, random)
-        data = {
-            name[len("data_") :]: float(value) for name, value in model.statistics.items() if name.startswith("data_")
-        }
-        return self._generated(generated, data, int(model.statistics["n_scored"]))
+        return self._generated(self._draw(model, condition, random), reference(model.statistics))
 
     # --- what training and `evaluate` do with held-out structures -------------------------------------------------
 
@@ -93,9 +89,7 @@ class Generate:
         parts.append(Outcome(equivariance(self._equivariance(model, spread(batches, 64, self.batch_size), random))))
         if self.n_generated:
             real = one_batch(spread(batches, self.n_generated, self.batch_size))
-            generated = self._draw(model, real.without("pos"), random)
-            parts.append(self._generated(generated, scores(real), len(real)))
-            parts.append(Outcome(self._distributions(generated, one_batch(batches))))
+            parts.append(self._generated(self._draw(model, real.without("pos"), random), real))
         return Outcome(
             join(part.results for part in parts),
             {name: found for part in parts for name, found in part.structures.items()},
@@ -140,16 +134,16 @@ class Generate:
                 drawn.append(part.with_fields(pos=samples.x.to(torch.float32)).to("cpu"))
         return one_batch(drawn).select(torch.argsort(by_size.cpu()))
 
-    def _generated(self, generated: Batch, data: Mapping[str, float], n_data: int) -> Outcome:
+    def _generated(self, generated: Batch, real: Batch) -> Outcome:
+        """Measures drawn structures beside real ones."""
         shown = [Structures("generated.extxyz", ["generated"], "Drawn from pure noise")]
-        results = generated_structures(scores(generated), data, len(generated), n_data, structures=shown)
-        return Outcome(results, {"generated.extxyz": StructureSet({"generated": generated})})
-
-    def _distributions(self, generated: Batch, real: Batch) -> Results:
-        return distances_and_angles(
+        measured = generated_structures(scores(generated), scores(real), len(generated), len(real), structures=shown)
+        distributions = distances_and_angles(
             compare(pair_distances(generated), pair_distances(real), n_largest=8),
             compare(bond_angles(generated), bond_angles(real), n_largest=8),
         )
+        files = {"generated.extxyz": StructureSet({"generated": generated})}
+        return Outcome(join([measured, distributions]), files)
 
 
 def scores(batch: Batch) -> dict[str, float]:
@@ -158,19 +152,29 @@ def scores(batch: Batch) -> dict[str, float]:
     return {**stability(batch).scores(), **validity(batch).scores()}
 
 
-def reference_scores(dataset: Dataset, indices: np.ndarray, n: int = 300) -> dict[str, Tensor]:
-    """How real structures score under the pipeline that scores generated ones: ``data_<score>`` and ``n_scored``.
+def reference_structures(dataset: Dataset, indices: np.ndarray, n: int = 300) -> dict[str, Tensor]:
+    """Some real structures, kept with the statistics: what drawn ones are compared with where there are no data.
 
     Args:
         dataset: Real structures.
         indices: Items to choose from.
-        n: How many to score, spread evenly.
+        n: How many to keep, spread evenly.
+
+    Returns:
+        ``reference_z`` and ``reference_pos`` (Angstrom), atoms joined, and ``reference_sizes``.
     """
     chosen = indices[np.linspace(0, len(indices) - 1, min(n, len(indices))).round().astype(int)]
     found = dataset.__getitems__([(0, int(item)) for item in chosen])
     batch = found if isinstance(found, Batch) else collate(found)
-    real = {f"data_{name}": torch.tensor(value, dtype=torch.float64) for name, value in scores(batch).items()}
-    return {**real, "n_scored": torch.tensor(len(chosen))}
+    kept = {"z": batch["z"], "pos": batch["pos"].to(torch.float32), "sizes": batch.sizes["atom"]}
+    return {f"reference_{name}": value.clone() for name, value in kept.items()}
+
+
+def reference(statistics: Mapping[str, Tensor]) -> Batch:
+    """The structures that `reference_structures` kept, as a flat batch."""
+    sizes = statistics["reference_sizes"].cpu()
+    fields = {"z": statistics["reference_z"].cpu(), "pos": statistics["reference_pos"].cpu()}
+    return Batch({**fields, "item": torch.arange(len(sizes))}, {"atom": sizes})
 
 
 def compositions(statistics: Mapping[str, Tensor], n: int, random: Randomness) -> Batch:
