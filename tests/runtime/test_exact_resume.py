@@ -21,7 +21,7 @@ from hydramol.data.transforms import Center, Flip, Pad, Rotate
 from hydramol.models.morered import MoreRed
 from hydramol.nets.edge_transformer import EdgeTransformer
 from hydramol.nets.time_input import TimeInput
-from hydramol.runtime.callbacks import CarryConfig, StepSeed
+from hydramol.runtime.callbacks import CarryConfig, EpochBoundary, StepSeed
 from hydramol.runtime.checkpoint import SafeCheckpointIO, load_file
 from hydramol.runtime.schedulers import cosine_warmup
 from hydramol.transport.discrete_path import DiscretePath
@@ -31,10 +31,11 @@ from tests.conftest import random_molecules
 
 SEED = 3
 EPOCHS = 3
+# The cost plan makes 8, 9 and 8 batches of its epochs here.
 PLANS = {
     "random": partial(RandomPlan, batch_size=3),
     "bucket": partial(BucketPlan, batch_size=3, window=2),
-    "cost": partial(CostPlan, max_cost=500, power=3, window=2),
+    "cost": partial(CostPlan, max_cost=300, power=3, window_items=8),
 }
 
 
@@ -105,8 +106,9 @@ def train(
             EMAWeightAveraging(decay=0.9, use_buffers=False),
             record,
             CarryConfig({}, statistics),
+            EpochBoundary(),
             ModelCheckpoint(folder, filename="{step}", save_top_k=-1, every_n_train_steps=1),
-            ModelCheckpoint(folder, filename="final", enable_version_counter=False),
+            ModelCheckpoint(folder, filename="final", save_on_train_epoch_end=True, enable_version_counter=False),
         ],
     )
     trainer.fit(model, datamodule=data, ckpt_path=None if resume is None else str(resume), weights_only=True)
@@ -140,6 +142,7 @@ def assert_same(found: Any, wanted: Any, where: str) -> None:
         ("bucket", 3, 2, 0),
         ("random", 3, 0, 0),
         ("cost", 1, 0, 0),
+        ("cost", 3, 0, 0),
     ],
 )
 def test_every_step_resumes_bit_for_bit(

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from hydramol.core.batch import Batch
-from hydramol.core.errors import DataError
+from hydramol.core.errors import ConfigError, DataError
 from hydramol.core.protocols import Dataset, Stage, Transform
 from hydramol.core.randomness import Randomness
 from hydramol.data.batching import BoundPlan, Plan
@@ -187,12 +187,38 @@ class DataModule(pl.LightningDataModule):
         """Test batches, always the same ones in the same order."""
         return self.loader("test")
 
+    def planned_steps(self) -> int:
+        """Optimiser steps of the whole run, for schedules: those of the first epoch times the epochs.
+
+        Lightning's own estimate takes the length of the epoch at hand, which would bend a resumed schedule where epochs
+        differ in length.
+
+        Raises:
+            ConfigError: Neither epochs nor steps are limited.
+        """
+        trainer = self.trainer
+        assert trainer is not None, "a schedule needs a trainer"
+        limits = [trainer.max_steps] if trainer.max_steps > 0 else []
+        if trainer.max_epochs is not None and trainer.max_epochs > 0:
+            limits.append(-(-self.n_batches(0) // trainer.accumulate_grad_batches) * trainer.max_epochs)
+        if not limits:
+            raise ConfigError(
+                "a schedule needs an end", where="trainer", fix="set max_epochs or max_steps, or choose scheduler=none"
+            )
+        return min(limits)
+
     # --- position ------------------------------------------------------------------------------------------------
 
     def upcoming(self) -> tuple[int, int]:
         """Where the next pass over the training batches begins; a finished epoch turns into the next one."""
         epoch, delivered = self.position
-        return (epoch + 1, 0) if delivered >= self.plan("train").count(epoch, self.world) else self.position
+        return (epoch + 1, 0) if delivered >= self.n_batches(epoch) else self.position
+
+    def n_batches(self, epoch: int) -> int:
+        """Training batches that the trainer takes from an epoch: those of the plan, or fewer where it limits them."""
+        planned = self.plan("train").count(epoch, self.world)
+        limit = self.trainer.limit_train_batches if self.trainer is not None else 1.0
+        return min(planned, limit) if isinstance(limit, int) else int(planned * limit)
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Counts a training batch as delivered when the trainer takes it."""

@@ -153,7 +153,7 @@ class MoreRed(pl.LightningModule):
         optimizer = self.optimizer(self.parameters())
         if self.scheduler is None:
             return optimizer
-        scheduler = self.scheduler(optimizer, n_steps=int(self.trainer.estimated_stepping_batches))
+        scheduler = self.scheduler(optimizer, n_steps=self.trainer.datamodule.planned_steps())
         plateau = isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)
         return {
             "optimizer": optimizer,

@@ -13,7 +13,7 @@ import torch
 from pytorch_lightning.callbacks import LearningRateMonitor, RichProgressBar
 
 from hydramol.runtime.build import build
-from hydramol.runtime.callbacks import CarryConfig, PlainProgress, StepSeed
+from hydramol.runtime.callbacks import CarryConfig, EpochBoundary, PlainProgress, StepSeed
 from hydramol.runtime.checkpoint import SafeCheckpointIO
 
 
@@ -33,6 +33,7 @@ def assemble_trainer(config: Mapping[str, Any], statistics: Mapping[str, torch.T
         StepSeed(int(config["seed"])),
         *(build(config.get("callbacks")) or {}).values(),
         CarryConfig(config, statistics),
+        EpochBoundary(),
         RichProgressBar() if terminal else PlainProgress(),
     ]
     if not loggers:  # Lightning refuses a learning rate monitor that has nowhere to write
