@@ -153,7 +153,8 @@ class MoreRed(pl.LightningModule):
         optimizer = self.optimizer(self.parameters())
         if self.scheduler is None:
             return optimizer
-        scheduler = self.scheduler(optimizer, n_steps=self.trainer.datamodule.planned_steps())
+        data: DataModule = self.trainer.datamodule  # type: ignore[attr-defined]
+        scheduler = self.scheduler(optimizer, n_steps=data.planned_steps())
         plateau = isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)
         return {
             "optimizer": optimizer,
