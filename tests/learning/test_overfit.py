@@ -61,7 +61,7 @@ def learn(net: torch.nn.Module, batch: Batch, n_steps: int, lr: float) -> MoreRe
 def test_painn_brings_structures_back() -> None:
     torch.manual_seed(0)
     batch = eight_molecules()
-    model = learn(PaiNN(n_atom_basis=64, time=TimeInput("node", "sinusoid")), batch, 1500, 3e-3)
+    model = learn(PaiNN(n_atom_basis=64, time=TimeInput("node", "sinusoid")), batch, 1000, 1e-3)
     [found] = denoising_table(model.denoise, model.transport, DDPM(), [batch], [200], Randomness(1, "test"))
     assert found.before.median() > 0.35
     assert found.after.median() < 0.3
@@ -71,8 +71,9 @@ def test_painn_brings_structures_back() -> None:
 def test_edge_transformer_learns_the_noise() -> None:
     torch.manual_seed(0)
     batch = eight_molecules()
-    net = EdgeTransformer(n_layers=3, width=48, n_heads=4, n_rbf=32, n_direction=4, time=TimeInput("pair", "sinusoid"))
-    model = learn(net, batch, 500, 3e-3)
+    time = TimeInput("adaln", "sinusoid")
+    net = EdgeTransformer(n_layers=3, width=48, n_heads=4, n_rbf=32, n_direction=4, readout="both", time=time)
+    model = learn(net, batch, 300, 3e-3)
     padded = batch.to_layout("padded")
     overall = noise_loss_table(model.denoise, model.transport, [padded], model.linear_guess, Randomness(1, "test"))[0]
     assert overall.model < 0.8 * overall.linear

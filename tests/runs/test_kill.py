@@ -20,12 +20,12 @@ from tests.runtime.test_exact_resume import assert_same
 def start(root: Path, folder: Path, *overrides: str) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(root / "train.py"), *overrides]
-    return subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    with (folder / "said.txt").open("ab") as said:
+        return subprocess.Popen(command, cwd=folder, env=environment, stdout=said, stderr=said)
 
 
-def finish(process: subprocess.Popen[bytes]) -> None:
-    _, said = process.communicate(timeout=300)
-    assert process.returncode == 0, said.decode()
+def finish(process: subprocess.Popen[bytes], folder: Path) -> None:
+    assert process.wait(timeout=300) == 0, (folder / "said.txt").read_text()
 
 
 @pytest.mark.slow
@@ -37,7 +37,7 @@ def test_killed_run_ends_as_the_undisturbed_one(root: Path, tmp_path: Path, tiny
         "callbacks.last.save_on_train_epoch_end=false", "logger=csv",
     ]  # fmt: skip
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    finish(start(root, tmp_path, *settings, f"paths.output_dir={whole}"))
+    finish(start(root, tmp_path, *settings, f"paths.output_dir={whole}"), tmp_path)
 
     seed = random.randrange(10**6)
     print(f"moments drawn with seed {seed}")
@@ -59,7 +59,7 @@ def test_killed_run_ends_as_the_undisturbed_one(root: Path, tmp_path: Path, tiny
         kills += 1
         load_file(last)  # a file under its final name is never half written
         process = start(root, tmp_path, f"resume={killed}")
-    finish(process)
+    finish(process, tmp_path)
     assert kills, "the run ended before it could be killed once"
 
     one, other = load_file(whole / "checkpoints" / "last.ckpt"), load_file(last)
