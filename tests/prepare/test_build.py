@@ -11,7 +11,7 @@ import pytest
 from hydramol.core.errors import HydramolError
 from hydramol.data import embedded
 from hydramol.prepare.engines import versions
-from hydramol.prepare.molecules import MoleculesBuilder, build_molecules
+from hydramol.prepare.molecules import MoleculesBuilder
 from hydramol.prepare.molecules.build import ENGINES, SHARD_SIZE, Shard, relax_shard
 from hydramol.prepare.molecules.generate import draw_smiles
 from hydramol.prepare.molecules.relax import Relaxation
@@ -31,13 +31,13 @@ def test_shipped_command_makes_the_shipped_molecules(tmp_path: Path) -> None:
     settings = manifest["settings"]
     n_atoms = int(shipped["n_atoms"][:n].sum())
 
-    build_molecules(
+    MoleculesBuilder(
         tmp_path / "few",
         n_molecules=n,
         max_heavy_atoms=settings["max_heavy_atoms"],
         seed=settings["seed"],
         fmax=settings["fmax"],
-    )
+    ).run()
     made = embedded.read_packed(tmp_path / "few.npz")
     assert made["smiles"] == shipped["smiles"][:n]
     assert np.array_equal(made["z"], shipped["z"][:n_atoms])
@@ -48,7 +48,7 @@ def test_shipped_command_makes_the_shipped_molecules(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("_engines")
 def test_result_is_the_same_for_two_workers_and_after_an_interruption(tmp_path: Path) -> None:
     n = SHARD_SIZE + 3
-    manifest = build_molecules(tmp_path / "one", n, max_heavy_atoms=3, seed=4)
+    manifest = MoleculesBuilder(tmp_path / "one", n, max_heavy_atoms=3, seed=4).run()
     content = (tmp_path / "one.npz").read_bytes()
     embedded.verify(tmp_path / "one.npz")
     shards = sorted((tmp_path / "one.work").glob("*/*.json"))
@@ -58,7 +58,7 @@ def test_result_is_the_same_for_two_workers_and_after_an_interruption(tmp_path: 
     times = shards[0].stat().st_mtime_ns
     shards[1].unlink()
     (tmp_path / "one.npz").unlink()
-    assert build_molecules(tmp_path / "one", n, max_heavy_atoms=3, seed=4, n_workers=2) == manifest
+    assert MoleculesBuilder(tmp_path / "one", n, max_heavy_atoms=3, seed=4, n_workers=2).run() == manifest
     assert (tmp_path / "one.npz").read_bytes() == content
     assert shards[0].stat().st_mtime_ns == times
     assert shards[1].is_file()
@@ -80,7 +80,7 @@ def test_kept_shard_of_other_molecules_is_not_used(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("_engines")
 def test_too_few_molecules_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(HydramolError, match=r"only \d+ molecules of up to 1 heavy atoms"):
-        build_molecules(tmp_path / "few", 5, max_heavy_atoms=1)
+        MoleculesBuilder(tmp_path / "few", 5, max_heavy_atoms=1).run()
     assert not (tmp_path / "few.npz").exists()
 
 

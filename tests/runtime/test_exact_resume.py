@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import EMAWeightAveraging, ModelCheckpoint
+from pytorch_lightning.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 
 from hydramol.data.batching import BucketPlan, CostPlan, RandomPlan
 from hydramol.data.datamodule import DataModule
@@ -59,20 +59,37 @@ def make_data(plan: str, num_workers: int) -> DataModule:
 
 @dataclass
 class Record(pl.Callback):
-    """Keeps the loss of every micro-batch by its key."""
+    """Keeps the loss of every micro-batch by its key, and all that happens in its order."""
 
     losses: dict[tuple[int, int], float] = field(default_factory=dict)
+    events: list[tuple[Any, ...]] = field(default_factory=list)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         self.losses[batch.key] = outputs["loss"].item()
+        self._happened(trainer, "batch", batch.key)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._happened(trainer, "validation", float(trainer.callback_metrics["val/loss"]))
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._happened(trainer, "epoch", trainer.current_epoch)
+
+    def _happened(self, trainer: pl.Trainer, what: str, value: Any) -> None:
+        self.events.append((what, value, trainer.global_step, trainer.fit_loop.epoch_loop._batches_that_stepped))
 
 
 def train(
-    folder: Path, plan: str, num_workers: int, accumulate: int, resume: Path | None = None
-) -> tuple[dict[tuple[int, int], float], dict[str, Any]]:
-    """Trains in a folder, saving after every step; returns losses and the last checkpoint."""
+    folder: Path,
+    plan: str,
+    num_workers: int,
+    accumulate: int,
+    resume: Path | None = None,
+    interval: float = 0.5,
+    max_steps: int = -1,
+) -> tuple[Record, dict[str, Any]]:
+    """Trains in a folder, saving after every step, validation and epoch; returns its record and the last checkpoint."""
     data = make_data(plan, num_workers)
     statistics = data.dataset.statistics(data.indices("train"))
     torch.manual_seed(0 if resume is None else 99)  # initial weights and generator state must not matter on resume
@@ -87,7 +104,8 @@ def train(
     )
     record = Record()
     trainer = pl.Trainer(
-        max_epochs=EPOCHS,
+        max_epochs=EPOCHS if max_steps == -1 else -1,
+        max_steps=max_steps,
         accelerator="cpu",
         devices=1,
         logger=False,
@@ -97,7 +115,7 @@ def train(
         inference_mode=False,
         accumulate_grad_batches=accumulate,
         gradient_clip_val=0.5,
-        val_check_interval=0.5,
+        val_check_interval=interval,
         num_sanity_val_steps=0,
         reload_dataloaders_every_n_epochs=1,
         plugins=[SafeCheckpointIO()],
@@ -107,12 +125,19 @@ def train(
             record,
             CarryConfig({}, statistics),
             EpochBoundary(),
+            EarlyStopping("val/loss", patience=100),
             ModelCheckpoint(folder, filename="{step}", save_top_k=-1, every_n_train_steps=1),
-            ModelCheckpoint(folder, filename="final", save_on_train_epoch_end=True, enable_version_counter=False),
+            ModelCheckpoint(folder, filename="validated-{step}", monitor="val/loss", save_top_k=-1),
+            ModelCheckpoint(folder, filename="epoch-{step}", save_top_k=-1, save_on_train_epoch_end=True),
         ],
     )
     trainer.fit(model, datamodule=data, ckpt_path=None if resume is None else str(resume), weights_only=True)
-    return record.losses, load_file(folder / "final.ckpt")
+    trainer.save_checkpoint(folder / "final.ckpt")
+    return record, load_file(folder / "final.ckpt")
+
+
+def step_of(path: Path) -> int:
+    return int(path.stem.split("=")[1])
 
 
 def assert_same(found: Any, wanted: Any, where: str) -> None:
@@ -150,16 +175,52 @@ def test_every_step_resumes_bit_for_bit(
 ) -> None:
     """Workers: ``first`` in the whole run, ``second`` in the resumed one."""
     caplog.set_level(logging.ERROR)
-    losses, final = train(tmp_path / "whole", plan, first, accumulate)
+    whole, final = train(tmp_path / "whole", plan, first, accumulate)
+    losses = whole.losses
     epochs = [epoch for epoch, _ in losses]
     assert set(epochs) == set(range(EPOCHS))
-    saved = sorted((tmp_path / "whole").glob("step=*.ckpt"), key=lambda path: int(path.stem.split("=")[1]))
+    saved = sorted((tmp_path / "whole").glob("step=*.ckpt"), key=step_of)
     assert len(saved) >= EPOCHS * (epochs.count(0) // accumulate)
     for path in saved[:-1]:
         again, ended = train(tmp_path / path.stem, plan, second, accumulate, resume=path)
         position = load_file(path)["DataModule"]
         expected = {key: value for key, value in losses.items() if key >= (position["epoch"], position["delivered"])}
-        assert again == expected, path.name
+        assert again.losses == expected, path.name
         assert_same(ended["state_dict"], final["state_dict"], f"{path.name}: averaged weights")
         assert_same(ended["current_model_state"], final["current_model_state"], f"{path.name}: weights")
         assert_same(ended["optimizer_states"], final["optimizer_states"], f"{path.name}: optimiser")
+
+
+@pytest.mark.run
+@pytest.mark.filterwarnings("ignore:The dirpath has changed")
+@pytest.mark.parametrize(
+    ("plan", "accumulate", "interval", "max_steps"),
+    [("bucket", 1, 1.0, -1), ("cost", 1, 0.5, -1), ("cost", 3, 0.5, -1), ("bucket", 1, 1.0, 17)],
+)
+def test_runs_resumed_twice_do_all_that_is_due(
+    tmp_path: Path, plan: str, accumulate: int, interval: float, max_steps: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whenever stopped - at a step, in a validation, at the end of an epoch - every validation and epoch end follows."""
+    caplog.set_level(logging.ERROR)
+
+    def run(folder: Path, resume: Path | None = None) -> tuple[Record, dict[str, Any]]:
+        return train(folder, plan, 0, accumulate, resume, interval, max_steps)
+
+    def unfinished(folder: Path) -> list[Path]:
+        paths = sorted(folder.glob("*step=*.ckpt"), key=step_of)
+        return [path for path in paths if step_of(path) < final["global_step"]]
+
+    def resumes_exactly(path: Path) -> Path:
+        folder = path.with_suffix("")
+        again, ended = run(folder, path)
+        assert again.events, folder
+        assert again.events == whole.events[-len(again.events) :], folder
+        assert_same(ended["state_dict"], final["state_dict"], str(folder))
+        return folder
+
+    whole, final = run(tmp_path / "whole")
+    assert [event[0] for event in whole.events].count("epoch") == EPOCHS
+    for number, path in enumerate(unfinished(tmp_path / "whole")):
+        folder = resumes_exactly(path)
+        for again in unfinished(folder)[number % 9 :: 9]:
+            resumes_exactly(again)

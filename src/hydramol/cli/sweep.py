@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from hydramol.core.errors import ConfigError
 from hydramol.runtime.check import ConfigErrors
-from hydramol.runtime.check.diagnosis import unreadable
-from hydramol.runtime.compose import Composition, composition, hydra_for
+from hydramol.runtime.compose import Composition, composition, hydra_for, parse_overrides
 
 
 def check_jobs(root: str, overrides: Sequence[str], config_dir: str | None) -> list[Composition]:
@@ -50,17 +48,8 @@ def _jobs(root: str, overrides: Sequence[str], sweeper: DictConfig, config_dir: 
 
 
 def _parse(root: str, overrides: Sequence[str], config_dir: str | None) -> list[Override]:
-    parsed, errors = [], []
     with hydra_for(root, config_dir) as hydra:
-        parser = OverridesParser.create(config_loader=hydra.config_loader)
-        for override in overrides:
-            try:
-                parsed.append(parser.parse_override(override))
-            except HydraException as error:
-                errors.append(unreadable(override, error))
-    if errors:
-        raise ConfigErrors(errors)
-    return parsed
+        return parse_overrides(overrides, hydra.config_loader)
 
 
 def _first(override: Override) -> str:

@@ -229,8 +229,13 @@ class DataModule(pl.LightningDataModule):
         return batch
 
     def state_dict(self) -> dict[str, Any]:
-        """The position, saved in every checkpoint."""
+        """The position after the last optimiser step, saved in every checkpoint.
+
+        Batches whose gradients were gathered since are taken again; their noise is the same.
+        """
         epoch, delivered = self.position
+        if self.trainer is not None and delivered < self.n_batches(epoch):
+            delivered -= delivered % self.trainer.accumulate_grad_batches
         return {"epoch": epoch, "delivered": delivered, "world": self.world, "n_train": len(self.indices("train"))}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

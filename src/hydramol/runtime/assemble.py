@@ -13,18 +13,13 @@ from torch import Tensor
 from hydramol.core.protocols import Dataset
 from hydramol.data.datamodule import DataModule
 from hydramol.runtime.build import build
-
-PARTS = ("net", "transport", "sampler", "adapter", "task", "objective", "labeler", "matching", "optimizer", "scheduler")
-"""Groups that a model may take in its constructor."""
-
-LOADER_KEYS = ("n_views", "loader")
-"""Keys of the data group that the DataModule takes; the rest belongs to the data set."""
+from hydramol.runtime.check.groups import PARTS, TAKEN
 
 
 def assemble_data(config: Mapping[str, Any]) -> DataModule:
     """Builds data set, plan, transforms and their DataModule."""
     data = config["data"]
-    dataset: Dataset = build({name: value for name, value in data.items() if name not in LOADER_KEYS})
+    dataset: Dataset = build({name: value for name, value in data.items() if name not in TAKEN["data"]})
     transform = config.get("transform") or {}
     return DataModule(
         dataset,

@@ -16,10 +16,12 @@ from typing import Any
 from hydra import version
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.default_element import GroupDefault
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
@@ -182,7 +184,7 @@ def compose_from(stored: Mapping[str, Any], overrides: Sequence[str] = (), confi
     errors: list[ConfigError] = []
     choices: dict[str, str] = {}
     values = []
-    for override in _parse(overrides):
+    for override in parse_overrides(overrides):
         key = str(override.key_or_group)
         group = key.split(".")[0]
         option = override.value()
@@ -293,8 +295,17 @@ def _listed_groups(hydra: Hydra, root: str) -> set[str]:
     return {f"{one.group.lstrip('/')}{f'@{one.package}' if one.package else ''}" for one in defaults if one.group}
 
 
-def _parse(overrides: Sequence[str]) -> list[Any]:
-    parser = OverridesParser.create()
+def parse_overrides(overrides: Sequence[str], config_loader: ConfigLoader | None = None) -> list[Override]:
+    """Parses overrides, all of them before any is refused.
+
+    Args:
+        overrides: As on the command line.
+        config_loader: Hydra's, which tells groups from keys; needed for sweeps over globs alone.
+
+    Raises:
+        ConfigErrors: With every one that cannot be read.
+    """
+    parser = OverridesParser.create(config_loader=config_loader)
     parsed, errors = [], []
     for override in overrides:
         try:

@@ -9,17 +9,15 @@ import numpy as np
 from hydramol.core.randomness import seed_of
 from hydramol.data.batching.plan import (
     Cut,
-    Plan,
+    EvenPlan,
     Shares,
-    even_offsets,
-    items_of_batch,
     mix,
     permutation,
 )
 
 
 @dataclass(frozen=True)
-class BucketPlan(Plan):
+class BucketPlan(EvenPlan):
     """Batches of items of like size, so that little is padded.
 
     Items are shuffled and cut into windows; each window is sorted by size (equal sizes stay in random order) and cut
@@ -45,17 +43,9 @@ class BucketPlan(Plan):
         if self.window < 1:
             raise ValueError(f"batching.window={self.window}: at least 1")
 
-    @property
-    def _drops(self) -> bool:
-        return self.drop_last and self.shuffle
-
-    def check(self, sizes: np.ndarray, n_views: int) -> None:  # noqa: D102
-        items_of_batch(self.batch_size, n_views, len(sizes), self._drops)
-
     def cut(self, sizes: np.ndarray, seed: int, shares: Shares) -> Cut:  # noqa: D102
         n_items = len(sizes)
-        length = items_of_batch(self.batch_size, shares.n_views, n_items, self._drops)
-        offsets = even_offsets(n_items, length, shares.fewest, self._drops)
+        length, offsets = self.even(n_items, shares)
         if not self.shuffle:
             return Cut(np.argsort(sizes, kind="stable")[: offsets[-1]], offsets)
 

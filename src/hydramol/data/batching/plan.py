@@ -102,6 +102,33 @@ class Plan(ABC):
         """
 
 
+class EvenPlan(Plan):
+    """Base of the plans whose batches all have one size.
+
+    Attributes:
+        batch_size: Entries of a batch over all ranks, views included.
+        drop_last: Leave out a shorter last batch, where the items are shuffled.
+    """
+
+    batch_size: int
+    drop_last: bool
+
+    def check(self, sizes: np.ndarray, n_views: int) -> None:  # noqa: D102
+        self._length(len(sizes), n_views)
+
+    def even(self, n_items: int, shares: Shares) -> tuple[int, np.ndarray]:
+        """Items of a batch, and the offsets of the batches of an epoch."""
+        length = self._length(n_items, shares.n_views)
+        return length, even_offsets(n_items, length, shares.fewest, self._drops)
+
+    @property
+    def _drops(self) -> bool:
+        return self.drop_last and self.shuffle
+
+    def _length(self, n_items: int, n_views: int) -> int:
+        return items_of_batch(self.batch_size, n_views, n_items, self._drops)
+
+
 class BoundPlan:
     """A plan for given items: `hydramol.core.protocols.Plan`. Holds one order array and the offsets of one epoch."""
 

@@ -170,19 +170,6 @@ class MoleculesBuilder:
         }
 
 
-def build_molecules(
-    out: str | Path,
-    n_molecules: int = 3300,
-    max_heavy_atoms: int = 9,
-    seed: int = 0,
-    n_workers: int = 1,
-    work_dir: str | Path | None = None,
-    fmax: float = 0.01,
-) -> dict[str, Any]:
-    """Builds a data set of small organic molecules and returns its manifest; see `MoleculesBuilder`."""
-    return MoleculesBuilder(out, n_molecules, max_heavy_atoms, seed, n_workers, work_dir, fmax).run()
-
-
 def relax_shard(relaxation: Relaxation, seed: int, shard: Shard, kept: Path) -> list[Relaxed | None]:
     """Relaxes the molecules of a shard, or reads them where an earlier run kept them; None for each that was lost."""
     file = kept / f"{shard.first:06d}.json"
