@@ -200,7 +200,7 @@ def test_every_step_resumes_bit_for_bit(
 def test_runs_resumed_twice_do_all_that_is_due(
     tmp_path: Path, plan: str, accumulate: int, interval: float, max_steps: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whenever stopped - at a step, in a validation, at the end of an epoch - every validation and epoch end follows."""
+    """Whenever stopped, at a step, in a validation or at an epoch end, all validations and epoch ends follow."""
     caplog.set_level(logging.ERROR)
 
     def run(folder: Path, resume: Path | None = None) -> tuple[Record, dict[str, Any]]:
