@@ -10,7 +10,7 @@ import pytest
 
 from hydramol.core.errors import HydramolError
 from hydramol.data import embedded
-from hydramol.prepare.engines import versions
+from hydramol.core.engines import versions
 from hydramol.prepare.molecules import MoleculesBuilder
 from hydramol.prepare.molecules.build import ENGINES, SHARD_SIZE, Shard, relax_shard
 from hydramol.prepare.molecules.generate import draw_smiles

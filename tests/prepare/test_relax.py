@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from hydramol.prepare.molecules.relax import Relaxation, model_hessian, perceive_bonds
+from hydramol.prepare.molecules.relax import Relaxation, perceive_bonds
 
 WATER = (np.array([8, 1, 1]), np.array([[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0]]))
 # Ethene, H-H distances down to 1.8 Angstrom.
@@ -27,17 +27,6 @@ def test_a_bond_drawn_apart_is_seen() -> None:
     apart = ETHENE.copy()
     apart[2] += [0.0, 0.6, 0.4]
     assert perceive_bonds(ETHENE_Z, apart).sum() == 2 * 4
-
-
-def test_model_hessian_is_positive_definite_and_turns_with_the_molecule() -> None:
-    hessian = model_hessian(ETHENE_Z, ETHENE)
-    assert np.allclose(hessian, hessian.T)
-    assert np.linalg.eigvalsh(hessian).min() > 1.0
-    turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
-    big = np.kron(np.eye(len(ETHENE_Z)), turn)
-    assert np.allclose(model_hessian(ETHENE_Z, ETHENE @ turn.T), big @ hessian @ big.T)
-    # The stiffest direction is a C-H or C=C stretch: along bonds, not across them.
-    assert hessian[2, 2] > 3 * hessian[0, 0]
 
 
 def test_methanol_comes_to_rest() -> None:

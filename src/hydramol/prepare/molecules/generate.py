@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from hydramol.prepare.engines import require
+from hydramol.core.engines import require
 
 VALENCE = {"C": 4, "N": 3, "O": 2, "F": 1}
 

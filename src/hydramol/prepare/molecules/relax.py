@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hydramol.prepare.engines import require
+from hydramol.core.engines import require
+from hydramol.evaluation import gfn2
 
 # Two atoms are bonded where they are nearer than this many sums of their covalent radii.
 BOND_FACTOR = 1.2
@@ -74,45 +75,10 @@ class Relaxation:
         return np.array(list(molecule.GetConformers())[best].GetPositions())
 
     def _relax(self, z: np.ndarray, start: np.ndarray) -> Relaxed | None:
-        atoms = require("ase", "qm").Atoms(numbers=z, positions=start)
-        calculator = require("ase.calculators.calculator", "qm")
-        atoms.calc = require("tblite.ase", "qm").TBLite(method=self.method, verbosity=0)
-        optimizer = require("ase.optimize", "qm").BFGS(atoms, logfile=None)
-        optimizer.H0 = model_hessian(z, start)  # in place of a multiple of the unit matrix: half the steps
-        try:
-            if not optimizer.run(fmax=self.fmax, steps=self.max_steps):
-                return None
-            energy = float(atoms.get_potential_energy())
-        except calculator.CalculationFailed:
-            # The self-consistent charges of a badly distorted structure need not converge: no molecule for us.
+        found = gfn2.relax(z, start, self.fmax, self.max_steps, self.method)
+        if found is None or not found.converged:  # a structure whose charges do not converge is no molecule for us
             return None
-        pos = atoms.get_positions()
-        return Relaxed(z, pos - pos.mean(axis=0), energy)
-
-
-def model_hessian(z: np.ndarray, pos: np.ndarray) -> np.ndarray:
-    """A rough Hessian to begin with: springs between all atoms that soften with distance, after Lindh et al. 1995.
-
-    Springs between pairs alone, where doi:10.1016/0009-2614(95)00646-L has bends and torsions too; a constant on the
-    diagonal stands for those.
-
-    Args:
-        z: Atomic numbers ``[atoms]``.
-        pos: Positions ``[atoms, 3]``, Angstrom.
-
-    Returns:
-        ``[3 atoms, 3 atoms]``, eV/Angstrom^2, positive definite.
-    """
-    stiffness, decay, rest = 35.0, 3.0, 5.0
-    n = len(z)
-    radii = require("ase.data", "qm").covalent_radii[z]
-    difference = pos[:, None] - pos
-    distance = np.linalg.norm(difference, axis=-1) + np.eye(n)
-    springs = stiffness * np.exp(-decay * (distance / (radii[:, None] + radii) - 1.0)) * ~np.eye(n, dtype=bool)
-    direction = difference / distance[..., None]
-    blocks = -springs[..., None, None] * direction[..., :, None] * direction[..., None, :]
-    blocks[np.arange(n), np.arange(n)] = -blocks.sum(axis=1)
-    return blocks.transpose(0, 2, 1, 3).reshape(3 * n, 3 * n) + rest * np.eye(3 * n)
+        return Relaxed(z, found.pos - found.pos.mean(axis=0), found.energy)
 
 
 def bonds_of(molecule: Any) -> np.ndarray:

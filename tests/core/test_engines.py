@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hydramol.core.errors import HydramolError
-from hydramol.prepare.engines import require, versions
+from hydramol.core.engines import require, versions
 
 
 def test_missing_module_names_its_extra() -> None:
