@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hydramol.core.errors import HydramolError
 from hydramol.core.engines import require, versions
+from hydramol.core.errors import HydramolError
 
 
 def test_missing_module_names_its_extra() -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hydramol.core.engines import versions
 from hydramol.core.errors import HydramolError
 from hydramol.data import embedded
-from hydramol.core.engines import versions
 from hydramol.prepare.molecules import MoleculesBuilder
 from hydramol.prepare.molecules.build import ENGINES, SHARD_SIZE, Shard, relax_shard
 from hydramol.prepare.molecules.generate import draw_smiles

@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hydramol.core.engines import versions
 from hydramol.core.errors import HydramolError
 from hydramol.core.files import write_json
 from hydramol.core.progress import progress
-from hydramol.core.engines import versions
 from hydramol.prepare.molecules import relax
 from hydramol.prepare.molecules.generate import VALENCE, draw_smiles
 from hydramol.prepare.molecules.pack import pack, write_packed
