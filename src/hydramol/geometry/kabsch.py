@@ -15,6 +15,30 @@ class Superposition(NamedTuple):
     translation: Tensor
 
 
+def best_rotation(covariance: Tensor, allow_reflection: bool = False) -> Tensor:
+    """The rotation R that brings a onto b most closely, from the sum of ``b a^T`` over atoms of centred structures.
+
+    Where it is not unique (linear or coinciding atoms, mirror symmetry) it is one of the best.
+
+    Args:
+        covariance: ``[items, 3, 3]``; matrices that are not finite give some rotation.
+        allow_reflection: Also allow mirror images.
+
+    Returns:
+        ``[items, 3, 3]``, without a gradient.
+    """
+    with torch.no_grad():
+        # LAPACK refuses a batch with a single non-finite matrix; a broken structure must only spoil its own result.
+        finite = covariance.isfinite().all(-1).all(-1)[:, None, None]
+        u, _, vh = torch.linalg.svd(torch.where(finite, covariance, 0))
+        if not allow_reflection:
+            # Turn the direction of the smallest singular value, the cheapest one, where u vh is a mirror.
+            sign = torch.linalg.det(u @ vh).round()
+            u = torch.cat([u[..., :2], u[..., 2:] * sign[:, None, None]], dim=-1)
+        rotation: Tensor = u @ vh
+        return rotation
+
+
 def kabsch(a: Tensor, b: Tensor, mask: Tensor, allow_reflection: bool = False) -> Superposition:
     """Finds the rigid motion of a that lies closest to b in the least-squares sense.
 
@@ -37,14 +61,7 @@ def kabsch(a: Tensor, b: Tensor, mask: Tensor, allow_reflection: bool = False) -
         a, b = (torch.where(mask[..., None], x, 0).to(torch.float64) for x in (a, b))
         mean_a, mean_b = a.sum(1) / count, b.sum(1) / count
         covariance = ((b - mean_b[:, None]) * weight).transpose(1, 2) @ ((a - mean_a[:, None]) * weight)
-        # LAPACK refuses a batch with a single non-finite matrix; a broken structure must only spoil its own RMSD.
-        finite = covariance.isfinite().all(-1).all(-1)[:, None, None]
-        u, _, vh = torch.linalg.svd(torch.where(finite, covariance, 0))
-        if not allow_reflection:
-            # Turn the direction of the smallest singular value, the cheapest one, where u vh is a mirror.
-            sign = torch.linalg.det(u @ vh).round()
-            u = torch.cat([u[..., :2], u[..., 2:] * sign[:, None, None]], dim=-1)
-        rotation = u @ vh
+        rotation = best_rotation(covariance, allow_reflection)
         return Superposition(rotation, mean_b - (rotation @ mean_a[..., None])[..., 0])
 
 
