@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -113,8 +113,11 @@ class View(NamedTuple):
     velocity: Tensor | None
 
 
-Denoiser = Callable[[Tensor, Tensor, Batch], Output]
-"""``(x, t, condition) -> Output``: x in the layout of condition, t ``[items]``; models supply it."""
+Denoiser = Callable[[Tensor, Tensor | None, Batch], Output]
+"""``(x, t, condition) -> Output``: x in the layout of condition, t ``[items]``; models supply it.
+
+Without a time (None) the model finds it and fills ``Output.time``: normalised, ``[items]``, not clipped.
+"""
 
 
 @dataclass
@@ -125,7 +128,9 @@ class Samples:
         x: Final positions.
         n_steps: Steps of each item, ``[items]``.
         converged: Whether each item met the sampler's own stopping rule, ``[items]``.
-        n_evals: Calls of the network.
+        n_evals: Calls of the network, each on all items that were still moving.
+        stopped: By name of a stopping rule: the step after which it first held for each item, ``[items]``, -1 where
+            it never did; empty for samplers without such rules.
         trajectory: Positions before each recorded step, ``[steps, rows..., 3]``, or None.
     """
 
@@ -134,6 +139,7 @@ class Samples:
     converged: Tensor
     n_evals: int
     trajectory: Tensor | None = None
+    stopped: dict[str, Tensor] = field(default_factory=dict)
 
 
 class Sampler(Protocol):

@@ -36,6 +36,11 @@ class TimeInput(nn.Module):
         self.kind = kind
         self.n_channels = 1 if kind == "scalar" else n_channels
 
+    @classmethod
+    def provides_for(cls, where: str = "head") -> frozenset[str]:
+        """Words for the configuration check: at the head the backbone does not see the time."""
+        return frozenset({"time_at_head"}) if where == "head" else frozenset({"time_inside"})
+
     def forward(self, time: Tensor) -> Tensor:
         """Embeds t.
 

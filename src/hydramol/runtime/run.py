@@ -20,7 +20,7 @@ from hydramol.runtime.build import build
 from hydramol.runtime.callbacks import PhaseTimings
 from hydramol.runtime.checkpoint import find_checkpoint, read_checkpoint, run_directory_of
 from hydramol.runtime.compose import compose_from, to_plain
-from hydramol.runtime.load import load_model, load_weights
+from hydramol.runtime.load import attach_time_predictor, load_model, load_weights
 from hydramol.runtime.save import save_outcome
 from hydramol.runtime.trainer import assemble_trainer, compile_net, quiet, set_numerics
 
@@ -67,6 +67,7 @@ def train(cfg: DictConfig, overrides: list[str] | None = None) -> dict[str, floa
         if best.is_file():
             load_weights(model, read_checkpoint(best))
         if getattr(model, "task", None) is not None:
+            attach_time_predictor(model, config)
             scalars |= _evaluate(model, data, "test", run_dir, int(config["seed"]))
         write_json(run_dir / "metrics.json", scalars)
         _finish(run_dir)
@@ -128,7 +129,9 @@ def _from_checkpoint(cfg: DictConfig, overrides: list[str]) -> tuple[Any, dict[s
         raise ConfigError("the checkpoint's model was trained without a task", where="task", fix="choose one: task=...")
     device = str(cfg.device) if cfg.get("device") else ("cuda" if torch.cuda.is_available() else "cpu")
     out = Path(str(cfg.out)) if cfg.get("out") else run_directory_of(path) or Path(str(cfg.paths.output_dir))
-    return model.to(device), config, out
+    model = model.to(device)
+    attach_time_predictor(model, config)
+    return model, config, out
 
 
 def _evaluate(model: Any, data: DataModule, split: str, run_dir: Path, seed: int) -> dict[str, float]:

@@ -2,5 +2,6 @@
 
 from hydramol.tasks.generate import Generate
 from hydramol.tasks.outcome import Outcome, StructureSet
+from hydramol.tasks.predict_time import PredictTime
 
-__all__ = ["Generate", "Outcome", "StructureSet"]
+__all__ = ["Generate", "Outcome", "PredictTime", "StructureSet"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -41,6 +41,8 @@ class Generate:
         n_shown: Structures of each kind to turn in the report.
         batch_size: Structures drawn at a time, alike in size, which keeps padding cheap; it changes no structure.
     """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"noise"})
 
     def __init__(
         self,

@@ -80,6 +80,14 @@ class DiscretePath:
         # Shifted by one, so that "before step 0", where nothing is noised, has an entry.
         self._alpha_bar = Table({"alpha_bar": np.concatenate([[1.0], alpha_bar])})
 
+    def __str__(self) -> str:
+        return f"{self.schedule} schedule of {self.n_steps} steps"
+
+    def same_process(self, other: DiscretePath) -> bool:
+        """Whether both noise alike: a step means the same for both."""
+        mine, theirs = (path.table["alpha_bar"] for path in (self, other))
+        return mine.shape == theirs.shape and bool(torch.allclose(mine, theirs, rtol=1e-9, atol=0.0))
+
     def at(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """The factors a of the data and s of the noise in ``x_t = a x1 + s x0``.
 

@@ -63,6 +63,11 @@ class LinearGuess:
         """
         return (batch.spread(self.at(t)[0])[..., None] * x_t).to(x_t.dtype)
 
+    def parts(self, x_t: Tensor, t: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The guessed noise ``[rows..., 3]`` and the scale of what is left to say, ``[rows..., 1]``; see `__call__`."""
+        c, g = (batch.spread(value.to(x_t.dtype))[..., None] for value in self.at(t))
+        return c * x_t, g
+
     def expected_loss(self) -> float:
         """Mean squared error over uniform t, relative to that of guessing zero; 0.62 for QM9, polynomial schedule."""
         return float(self._table["g"].square().mean())

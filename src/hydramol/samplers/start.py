@@ -1,0 +1,26 @@
+"""Where a reverse process begins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hydramol.core.batch import Batch
+from hydramol.core.randomness import Randomness
+
+
+def first_positions(start: Tensor | None, condition: Batch, transport: Any, random: Randomness) -> Tensor:
+    """Centred positions to start from, flat ``[rows, 3]`` float64.
+
+    Args:
+        start: ``[rows..., 3]`` in the layout of the condition, Angstrom, or None for a draw from the prior.
+        condition: The molecules.
+        transport: Whose prior is drawn from.
+        random: Where that draw comes from; the stream "prior" below it.
+    """
+    flat = condition.to_layout("flat")
+    if start is None:
+        return transport.prior.draw(flat, random.for_stream("prior"))
+    return transport.prior.project(condition.rows(start.to(torch.float64)), flat)
