@@ -4,8 +4,8 @@ r"""The error of a structure told by its interatomic distances alone.
     E = \frac 3 n \sum_{i<j} \left( \hat d_{ij} - d_{ij} \right)^2
 
 Following the energy losses of Kaba et al. (NeurIPS 2025, arXiv 2511.02087), here with springs of equal strength between
-all atoms. The factor 3 / n makes it weigh as the squared error of positions: a small displacement with variance v in each
-coordinate changes a distance by its part along one direction, whose variance is 2 v, and there are n (n - 1) / 2
+all atoms. The factor 3 / n makes it weigh as the squared error of positions: a small displacement with variance v in
+each coordinate changes a distance by its part along one direction, whose variance is 2 v, and there are n (n - 1) / 2
 distances. So E is 3 (n - 1) v on average, which is the squared error about the centre. For errors of any size
 
 .. math::
