@@ -36,6 +36,7 @@ class Key:
 KEYS: dict[str, Key] = {
     "z": Key(("atom",), "1", "index", 0, "atomic number"),
     "pos": Key(("atom", 3), "Angstrom", "point", 0.0, "positions"),
+    "pos_reference": Key(("atom", 3), "Angstrom", "point", 0.0, "positions of the minimum a displaced structure is of"),
     "forces": Key(("atom", 3), "eV/Angstrom", "vector", 0.0, "forces"),
     "noise": Key(("atom", 3), "1", "vector", 0.0, "the noise in a noised structure"),
     "energy": Key(("graph",), "eV", "invariant", 0.0, "total energy"),
