@@ -30,10 +30,17 @@ def test_noise_prediction():
 
 
 def test_denoising():
-    one = Denoising(100, torch.tensor([0.4, 0.2]), torch.tensor([0.1, 0.1]))
+    one = Denoising(
+        100, torch.tensor([0.4, 0.2]), torch.tensor([0.1, 0.1]), torch.tensor([90, 110]), torch.tensor([True, False]),
+        {"published": torch.tensor([-1, -1]), "robust": torch.tensor([90, -1])},
+    )  # fmt: skip
     found = summary.denoising([one])
     assert found.scalars["denoising_t100_reduction"] == pytest.approx(100 * (1 - 0.1 / 0.3))
-    assert found.sections[0].tables[0].rows == [[100, 2, 0.3, 0.1, 0.2, 0.1, 66.7]]
+    table, rules = found.sections[0].tables
+    assert table.rows == [[100, 2, 0.3, 0.1, 0.2, 0.1, 66.7, 0.375, 100.0, 50.0]]
+    assert rules.rows == [["from t = 100", "published", 0.0, "never"], ["from t = 100", "robust", 50.0, 90.0]]
+    assert found.scalars["denoising_t100_ratio"] == pytest.approx(0.375)
+    assert found.scalars["denoising_t100_steps"] == 100
 
 
 def test_generated_structures_name_rule_condition_and_ceiling():
@@ -69,7 +76,7 @@ def test_equivariance():
 def test_join_and_json():
     parts = [
         summary.equivariance({1: torch.tensor([0.1])}),
-        summary.denoising([Denoising(5, torch.ones(2), torch.ones(2))]),
+        summary.denoising([Denoising(5, torch.ones(2), torch.ones(2), torch.ones(2), torch.ones(2) > 0)]),
     ]
     joined = summary.join(parts)
     assert [section.heading for section in joined.sections] == ["Equivariance", "Denoising"]

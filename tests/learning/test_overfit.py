@@ -48,9 +48,9 @@ def learn(net: torch.nn.Module, batch: Batch, n_steps: int, lr: float) -> MoreRe
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, n_steps, pct_start=0.1)
     for step in range(n_steps):
         turned = replace(Rotate()(batch, Randomness(0, "rotate", step)), key=(step, 0)).to_layout(net.layout)
-        sums, _ = model._losses(turned, "train")
+        losses, _ = model._losses(turned, "train")
         optimizer.zero_grad()
-        (sums.total.sum() / sums.count.sum()).backward()
+        model._joined(losses).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()

@@ -7,7 +7,7 @@ the noised positions alone already scores far below 1.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from hydramol.core.batch import Batch
-from hydramol.core.protocols import Denoiser, Sampler
+from hydramol.core.protocols import Denoiser, Sampler, Samples
 from hydramol.core.randomness import Randomness
 from hydramol.geometry.kabsch import kabsch_align, kabsch_rmsd
 
@@ -106,13 +106,25 @@ class Denoising:
         after: RMSD of the denoised structures, ``[items]``, Angstrom.
         shown: Some of the structures as flat batches: noised, denoised, real; all superposed on the real ones.
         places: Where those stand in ``before`` and ``after``.
+        n_steps: Steps the sampler took, ``[items]``.
+        converged: Whether the sampler's stopping rule held, ``[items]``.
+        stopped: By stopping rule: the step after which it first held, ``[items]``, -1 for never.
     """
 
     t_start: int
     before: Tensor
     after: Tensor
+    n_steps: Tensor
+    converged: Tensor
+    stopped: Mapping[str, Tensor] = field(default_factory=dict)
     shown: dict[str, Batch] = field(default_factory=dict)
     places: Sequence[int] = ()
+
+    @property
+    def ratio(self) -> float:
+        """RMSD after over RMSD before, averaged over molecules; single atoms have neither."""
+        moved = self.before > 0
+        return float((self.after[moved] / self.before[moved]).mean())
 
     @property
     def reduction(self) -> float:
@@ -146,6 +158,7 @@ def denoising_table(
     """
     before: dict[int, list[Tensor]] = {t: [] for t in t_starts}
     after: dict[int, list[Tensor]] = {t: [] for t in t_starts}
+    drawn: dict[int, list[Samples]] = {t: [] for t in t_starts}
     shown: dict[int, list[dict[str, Batch]]] = {t: [] for t in t_starts}
     batches = list(batches)
     places: list[int] = []
@@ -162,6 +175,7 @@ def denoising_table(
             t = torch.full((len(batch),), t_start - 1, device=batch.device)
             x_t = transport.corrupt(batch["pos"], t, batch, here.for_stream("noise")).x_t
             samples = sampler.sample(denoise, transport, x_t, batch, t_start=t_start, random=here.for_stream("sampler"))
+            drawn[t_start].append(samples)
             noised, denoised = (batch.with_fields(pos=x).to_layout("padded")["pos"] for x in (x_t, samples.x))
             before[t_start].append(kabsch_rmsd(noised, real["pos"], real.mask()).double().cpu())
             after[t_start].append(kabsch_rmsd(denoised, real["pos"], real.mask()).double().cpu())
@@ -169,7 +183,19 @@ def denoising_table(
                 shown[t_start].append(_shown(real, {"noised": noised, "denoised": denoised}, chosen))
     if not all(before.values()):
         raise ValueError("no structures to noise")
-    return [Denoising(t, torch.cat(before[t]), torch.cat(after[t]), _joined(shown[t]), places) for t in t_starts]
+    return [
+        Denoising(
+            t,
+            torch.cat(before[t]),
+            torch.cat(after[t]),
+            torch.cat([one.n_steps.cpu() for one in drawn[t]]),
+            torch.cat([one.converged.cpu() for one in drawn[t]]),
+            {rule: torch.cat([one.stopped[rule].cpu() for one in drawn[t]]) for rule in drawn[t][0].stopped},
+            _joined(shown[t]),
+            places,
+        )
+        for t in t_starts
+    ]
 
 
 def _shown(real: Batch, structures: dict[str, Tensor], chosen: Tensor) -> dict[str, Batch]:

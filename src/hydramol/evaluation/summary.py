@@ -77,7 +77,8 @@ def denoising(results: Sequence[Denoising], structures: Sequence[Structures] = (
         rows.append(
             [
                 one.t_start, len(before), _r(before.mean()), _r(after.mean()), _r(before.median()), _r(after.median()),
-                round(one.reduction, 1),
+                round(one.reduction, 1), _r(one.ratio), round(float(one.n_steps.double().mean()), 1),
+                round(100.0 * float(one.converged.double().mean()), 1),
             ]
         )  # fmt: skip
         name = f"denoising_t{one.t_start}"
@@ -85,15 +86,20 @@ def denoising(results: Sequence[Denoising], structures: Sequence[Structures] = (
             f"{name}_rmsd_before": float(before.mean()),
             f"{name}_rmsd_after": float(after.mean()),
             f"{name}_reduction": one.reduction,
+            f"{name}_ratio": one.ratio,
+            f"{name}_steps": float(one.n_steps.double().mean()),
+            f"{name}_converged": 100.0 * float(one.converged.double().mean()),
         }
     table = Table(
         columns=[
             "from t", "molecules", "mean RMSD before / Å", "mean RMSD after / Å",
-            "median before / Å", "median after / Å", "mean reduced by / %",
+            "median before / Å", "median after / Å", "mean reduced by / %", "mean of after / before", "mean steps",
+            "converged / %",
         ],
         rows=rows,
         note="RMSD to the real structure after superposition (proper rotation, atoms keep their labels).",
     )  # fmt: skip
+    tables = [table, *stopping_rules([(f"from t = {one.t_start}", one.stopped) for one in results])]
     times = [float(one.t_start) for one in results]
     plot = Plot(
         kind="bars",
@@ -109,7 +115,23 @@ def denoising(results: Sequence[Denoising], structures: Sequence[Structures] = (
         f"mean RMSD, denoised from t = {one.t_start}": f"{-one.reduction:+.0f} %".replace("-", "−")
         for one in results[:1]
     }
-    return Results(scalars, [Section("Denoising", text, [table], [plot], list(structures))], headline)
+    return Results(scalars, [Section("Denoising", text, tables, [plot], list(structures))], headline)
+
+
+def stopping_rules(results: Iterable[tuple[str, Mapping[str, Tensor]]]) -> list[Table]:
+    """When each stopping rule first held, whichever of them ended the molecules; nothing for samplers without rules.
+
+    Args:
+        results: What was drawn, and by rule the step after which it first held, ``[items]``, -1 for never.
+    """
+    rows: list[list[str | float]] = []
+    for name, stopped in results:
+        for rule, step in stopped.items():
+            held = step >= 0
+            mean = _r(step[held].double().mean()) if held.any() else "never"
+            rows.append([name, rule, round(100.0 * float(held.double().mean()), 1), mean])
+    note = "Both rules watch all steps that were taken; only the chosen one ends a molecule."
+    return [Table(["", "rule", "molecules for which it held / %", "mean step at which it did"], rows, note)] if rows else []
 
 
 def generated_structures(

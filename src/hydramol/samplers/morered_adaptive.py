@@ -11,6 +11,7 @@ from torch import Tensor
 from hydramol.core.batch import Batch
 from hydramol.core.protocols import Denoiser, Samples
 from hydramol.core.randomness import Randomness
+from hydramol.samplers.frame_averaging import FrameAveraging
 from hydramol.samplers.start import first_positions
 from hydramol.samplers.stopping import RULES, Rule, StoppingRules
 from hydramol.samplers.walk import Walk, step_of
@@ -104,7 +105,7 @@ class MoreRedAdaptive:
         Returns:
             Positions in float64. ``converged`` says for whom the chosen rule held, ``stopped`` when each rule first did.
         """
-        # FRAMES
+        denoise = FrameAveraging(denoise) if self.frame_averaging else denoise
         flat = condition.to_layout("flat")
         walk = Walk(first_positions(start, condition, transport, random), flat, self.rules, self.stop)
         noise = random.for_stream("reverse")

@@ -11,6 +11,7 @@ from torch import Tensor
 from hydramol.core.batch import Batch
 from hydramol.core.protocols import Denoiser, Samples
 from hydramol.core.randomness import Randomness
+from hydramol.samplers.frame_averaging import FrameAveraging
 from hydramol.samplers.start import first_positions
 from hydramol.samplers.stopping import StoppingRules
 from hydramol.samplers.walk import Walk, step_of
@@ -73,7 +74,7 @@ class MoreRedITP:
         observer: Callable[[int, Tensor], None] | None = None,
     ) -> Samples:
         """Draws or relaxes one structure for each item; see `MoreRedAdaptive.sample`."""
-        # FRAMES
+        denoise = FrameAveraging(denoise) if self.frame_averaging else denoise
         flat = condition.to_layout("flat")
         walk = Walk(first_positions(start, condition, transport, random), flat, self.rules, "published")
         noise = random.for_stream("reverse")
