@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.data.synthetic_qm7x import write_root
+
 TINY = Path(__file__).parent / "tiny.yaml"
 Door = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -24,6 +26,14 @@ def qm9_root(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> Pat
     return root
 
 
+@pytest.fixture(scope="session")
+def qm7x_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made-up molecules in files of QM7-X's layout."""
+    root = tmp_path_factory.mktemp("qm7x") / "root"
+    write_root(root, ["Geom-m2-i1-c2-opt"])
+    return root
+
+
 @pytest.fixture
 def tiny(request: pytest.FixtureRequest) -> Callable[[str], list[str]]:
     """Overrides of a preset that make it tiny."""
@@ -32,9 +42,10 @@ def tiny(request: pytest.FixtureRequest) -> Callable[[str], list[str]]:
         table = yaml.safe_load(TINY.read_text())
         assert preset in table, f"give {preset} an entry in {TINY.name}"
         found = [str(one) for one in table[preset]]
-        if any("${qm9_root}" in one for one in found):
-            root = request.getfixturevalue("qm9_root")
-            found = [one.replace("${qm9_root}", str(root)) for one in found]
+        for name in ("qm9_root", "qm7x_root"):
+            if any(f"${{{name}}}" in one for one in found):
+                root = request.getfixturevalue(name)
+                found = [one.replace(f"${{{name}}}", str(root)) for one in found]
         return [f"experiment={preset}", *found]
 
     return overrides
