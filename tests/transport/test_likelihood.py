@@ -13,7 +13,7 @@ from hydramol.core.protocols import Output
 from hydramol.core.randomness import Randomness
 from hydramol.geometry.centring import centre
 from hydramol.transport.discrete_path import DiscretePath
-from hydramol.transport.likelihood import Bound, noise_predictor, variational_bound
+from hydramol.transport.likelihood import Bound, join_bounds, noise_predictor, variational_bound
 from hydramol.transport.linear_guess import LinearGuess
 from hydramol.transport.prior import CentredGaussian
 from hydramol.transport.transport import Transport
@@ -214,6 +214,14 @@ def test_a_single_atom_has_nothing_to_bound():
     batch = Batch({"pos": torch.ones(1, 3), "item": torch.tensor([0])}, {"atom": torch.tensor([1])})
     transport = make(20)
     assert variational_bound(LinearGuess(transport.path, V), transport, batch, RANDOM, 5).nats.item() == 0.0
+
+
+def test_bounds_are_joined(molecules):
+    transport = make(20)
+    guess, halves = LinearGuess(transport.path, V), (torch.tensor([0]), torch.tensor([1, 2]))
+    whole = variational_bound(guess, transport, molecules, RANDOM, 5)
+    parts = [variational_bound(guess, transport, molecules.select(half), RANDOM, 5) for half in halves]
+    assert torch.allclose(join_bounds(parts).nats, whole.nats)
 
 
 def test_at_least_one_time():

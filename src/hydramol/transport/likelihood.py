@@ -21,8 +21,8 @@ of variance s_0^2 / a_0^2 there, which is what x_0 leaves open where the data ar
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,6 +30,8 @@ from torch import Tensor
 from hydramol.core.batch import Batch
 from hydramol.core.protocols import Denoiser
 from hydramol.core.randomness import Randomness
+from hydramol.transport.discrete_path import DiscretePath
+from hydramol.transport.transport import Transport
 
 NoisePredictor = Callable[[Tensor, Tensor, Batch], Tensor]
 """``(x_t, t, batch) -> noise``, rows in the layout of the batch; x_t is float64."""
@@ -63,19 +65,23 @@ class Bound(NamedTuple):
         return self.nats / (math.log(2.0) * self.freedom)
 
 
-def noise_predictor(denoise: Denoiser, transport: Any) -> NoisePredictor:
+def join_bounds(bounds: Sequence[Bound]) -> Bound:
+    """Bounds of several batches as one, on the CPU."""
+    return Bound(*(torch.cat(parts).cpu() for parts in zip(*bounds, strict=True)))
+
+
+def noise_predictor(denoise: Denoiser, transport: Transport) -> NoisePredictor:
     """What a denoiser says of the noise, whichever quantity it predicts."""
 
     def predict(x_t: Tensor, t: Tensor, batch: Batch) -> Tensor:
-        noise: Tensor = transport.view(denoise(x_t.to(torch.float32), t, batch).x, x_t, t, batch).noise
-        return noise
+        return transport.view(denoise(x_t.to(torch.float32), t, batch).x, x_t, t, batch).noise
 
     return predict
 
 
 @torch.no_grad()
 def variational_bound(
-    predict_noise: NoisePredictor, transport: Any, batch: Batch, random: Randomness, n_times: int | None = 100
+    predict_noise: NoisePredictor, transport: Transport, batch: Batch, random: Randomness, n_times: int | None = 100
 ) -> Bound:
     """Bounds the negative log-likelihood of structures from above.
 
@@ -125,14 +131,14 @@ def variational_bound(
     )
 
 
-def _prior(path: Any, x: Tensor, batch: Batch, freedom: Tensor) -> Tensor:
+def _prior(path: DiscretePath, x: Tensor, batch: Batch, freedom: Tensor) -> Tensor:
     """KL divergence of the most noised state from the prior."""
     a, s = path.at(torch.full_like(freedom, path.n_steps - 1))
     mean = a.square() * batch.sum(x.square()).sum(-1)
     return 0.5 * (freedom * (s.square() - 1.0 - s.square().log()) + mean)
 
 
-def _step(path: Any, t: Tensor, squared_error: Tensor, freedom: Tensor) -> Tensor:
+def _step(path: DiscretePath, t: Tensor, squared_error: Tensor, freedom: Tensor) -> Tensor:
     """L_t of a step with t > 0, given the squared error of its noise."""
     a, s = path.at(t)
     a_before, s_before = path.at(t - 1)
@@ -144,7 +150,7 @@ def _step(path: Any, t: Tensor, squared_error: Tensor, freedom: Tensor) -> Tenso
     return 0.5 * (freedom * (ratio - 1.0 - ratio.log()) + mean / variance)
 
 
-def _chances(path: Any) -> Tensor:
+def _chances(path: DiscretePath) -> Tensor:
     """Chance of each step 1 ... T-1 to be drawn, ``[T - 1]`` float64.
 
     Nine parts in proportion to the terms of a model that errs as the best linear guess for white data of 1 Angstrom^2
@@ -156,7 +162,7 @@ def _chances(path: Any) -> Tensor:
     return 0.9 * expected / expected.sum() + 0.1 / len(t)
 
 
-def _decoder(path: Any, squared_error: Tensor, freedom: Tensor) -> Tensor:
+def _decoder(path: DiscretePath, squared_error: Tensor, freedom: Tensor) -> Tensor:
     """Negative log density of the structure given the least noised state; its mean errs s / a times as the noise."""
     a, s = path.at(torch.zeros_like(freedom))
     return 0.5 * (freedom * (2.0 * math.pi * (s / a).square()).log() + squared_error)
