@@ -18,6 +18,7 @@ def help_page() -> str:
         [
             "hydramol sample ckpt=<run>/checkpoints/best.ckpt",
             "hydramol sample ckpt=<run>/checkpoints/best.ckpt sampler=ddpm sampler.n_samples=32 out=drawn",
+            "hydramol sample ckpt=<run> sampler=morered_jt task=relax input=molecules.sdf out=relaxed.extxyz",
         ],
         ["sampler", "task"],
         "sample",

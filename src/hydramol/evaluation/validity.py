@@ -57,7 +57,7 @@ def validity(batch: Batch, rule: BondRule = EDM) -> Validity:
     numbers, connected = batch["z"].cpu().numpy(), check.connected.tolist()
     smiles: list[str | None] = []
     for item, size in enumerate(batch.sizes["atom"].tolist()):
-        mol = _read(numbers[item, :size], bonded[item, :size, :size]) if connected[item] else None
+        mol = with_bond_orders(numbers[item, :size], bonded[item, :size, :size]) if connected[item] else None
         smiles.append(None if mol is None else _canonical(mol))
     return Validity(smiles)
 
@@ -72,8 +72,13 @@ def canonical_smiles(smiles: str) -> str:
     return _canonical(mol)
 
 
-def _read(numbers: np.ndarray, bonded: np.ndarray) -> Mol | None:
-    """The molecule with these atoms and bonds, or None where no assignment of bond orders satisfies all valences."""
+def with_bond_orders(numbers: np.ndarray, bonded: np.ndarray) -> Mol | None:
+    """The molecule with these atoms and bonds, or None where no assignment of bond orders satisfies all valences.
+
+    Args:
+        numbers: Atomic numbers ``[atoms]``.
+        bonded: Which atoms are bonded, ``[atoms, atoms]`` bool.
+    """
     from rdkit import Chem, rdBase
     from rdkit.Chem import rdDetermineBonds
 

@@ -132,6 +132,7 @@ class PaiNN(nn.Module):
             raise ValueError(f"epsilon={epsilon} must be positive")
         self.n_features = self.n_atom_basis = n_atom_basis
         self.n_interactions = n_interactions
+        self.max_z = max_z
         self.cutoff = float(cutoff)
         self.shared_filters = shared_filters
         self.n_head_layers = n_head_layers

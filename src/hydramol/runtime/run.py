@@ -21,8 +21,9 @@ from hydramol.runtime.callbacks import PhaseTimings
 from hydramol.runtime.checkpoint import find_checkpoint, read_checkpoint, run_directory_of
 from hydramol.runtime.compose import compose_from, to_plain
 from hydramol.runtime.load import attach_time_predictor, load_model, load_weights
-from hydramol.runtime.save import save_outcome
+from hydramol.runtime.save import save_main, save_outcome
 from hydramol.runtime.trainer import assemble_trainer, compile_net, quiet, set_numerics
+from hydramol.tasks.inputs import Inputs
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ def train(cfg: DictConfig, overrides: list[str] | None = None) -> dict[str, floa
 
 def evaluate(cfg: DictConfig, overrides: list[str] | None = None) -> dict[str, float]:
     """Measures a checkpoint on a split of the data it was trained with."""
-    model, config, out = _from_checkpoint(cfg, overrides or [])
+    model, config, out = _from_checkpoint(cfg, overrides or [], Path(str(cfg.out)) if cfg.get("out") else None)
     scalars = _evaluate(model, assemble_data(config), str(cfg.split), out, int(cfg.seed))
     for name, value in scalars.items():
         log.info("%s %.4g", name, value)
@@ -86,13 +87,17 @@ def evaluate(cfg: DictConfig, overrides: list[str] | None = None) -> dict[str, f
 
 def sample(cfg: DictConfig, overrides: list[str] | None = None) -> dict[str, float]:
     """Does with a checkpoint what its task says; needs nothing but the checkpoint."""
-    model, _, out = _from_checkpoint(cfg, overrides or [])
-    outcome = model.task.sample(model, Randomness(int(cfg.seed), "sample"))
+    folder_of_user, file_of_user = _where_to(cfg.get("out"))
+    model, _, out = _from_checkpoint(cfg, overrides or [], folder_of_user)
+    inputs = Inputs(*(None if cfg.get(name) is None else str(cfg[name]) for name in ("input", "reference")))
+    outcome = model.task.sample(model, Randomness(int(cfg.seed), "sample"), inputs)
+    if file_of_user is not None:
+        save_main(outcome, file_of_user)
     folder = f"samples/{Path(str(cfg.paths.output_dir)).name}"
     scalars = save_outcome(outcome, out, f"{folder}/results.json", folder)
     for name, value in scalars.items():
         log.info("%s %.4g", name, value)
-    log.info("samples: %s", out / folder)
+    log.info("samples: %s", file_of_user or out / folder)
     _finish(out)
     return scalars
 
@@ -118,7 +123,14 @@ def _resumed(run_dir: Path, overrides: list[str]) -> tuple[dict[str, Any], Path]
     return config, path
 
 
-def _from_checkpoint(cfg: DictConfig, overrides: list[str]) -> tuple[Any, dict[str, Any], Path]:
+def _where_to(out: Any) -> tuple[Path | None, Path | None]:
+    """What the user means by ``out``: a folder for everything, or a file for the structures alone."""
+    path = None if out is None else Path(str(out))
+    is_file = path is not None and path.suffix.lower() in (".extxyz", ".xyz")
+    return (None, path) if is_file else (path, None)
+
+
+def _from_checkpoint(cfg: DictConfig, overrides: list[str], out: Path | None) -> tuple[Any, dict[str, Any], Path]:
     """Model on its device, its configuration with what the user swapped, and where results go."""
     path = find_checkpoint(Path(str(cfg.ckpt)))
     checkpoint = read_checkpoint(path)
@@ -128,7 +140,7 @@ def _from_checkpoint(cfg: DictConfig, overrides: list[str]) -> tuple[Any, dict[s
     if getattr(model, "task", None) is None:
         raise ConfigError("the checkpoint's model was trained without a task", where="task", fix="choose one: task=...")
     device = str(cfg.device) if cfg.get("device") else ("cuda" if torch.cuda.is_available() else "cpu")
-    out = Path(str(cfg.out)) if cfg.get("out") else run_directory_of(path) or Path(str(cfg.paths.output_dir))
+    out = out or run_directory_of(path) or Path(str(cfg.paths.output_dir))
     model = model.to(device)
     attach_time_predictor(model, config)
     return model, config, out

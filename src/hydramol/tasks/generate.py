@@ -28,6 +28,7 @@ from hydramol.evaluation.summary import (
     noise_prediction,
 )
 from hydramol.evaluation.validity import validity
+from hydramol.tasks.inputs import NOTHING, Inputs
 from hydramol.tasks.outcome import Outcome, StructureSet
 
 
@@ -62,13 +63,15 @@ class Generate:
 
     # --- what `sample.py` does ----------------------------------------------------------------------------------
 
-    def sample(self, model: Any, random: Randomness) -> Outcome:
+    def sample(self, model: Any, random: Randomness, inputs: Inputs = NOTHING) -> Outcome:
         """Draws ``model.sampler.n_samples`` structures with compositions as frequent as in the training data.
 
         Args:
             model: Has ``denoise``, ``transport``, ``sampler`` and ``statistics``.
             random: Decides compositions and noise.
+            inputs: Files of structures, of which this task reads none.
         """
+        inputs.refuse("generate")
         condition = compositions(model.statistics, model.sampler.n_samples, random).to(model.device)
         return self._generated(self._draw(model, condition, random), reference(model.statistics))
 
@@ -145,7 +148,7 @@ class Generate:
             compare(bond_angles(generated), bond_angles(real), n_largest=8),
         )
         files = {"generated.extxyz": StructureSet({"generated": generated})}
-        return Outcome(join([measured, distributions]), files)
+        return Outcome(join([measured, distributions]), files, main="generated.extxyz")
 
 
 def scores(batch: Batch) -> dict[str, float]:

@@ -7,14 +7,22 @@ from dataclasses import dataclass, field
 
 from hydramol.core.batch import Batch
 from hydramol.core.results import Results
+from hydramol.evaluation.structures import Value
 
 
 @dataclass
 class StructureSet:
-    """Structures that belong side by side: batches of the same items by label, and a caption for each item."""
+    """Structures that belong side by side.
 
-    structures: Mapping[str, Batch]
+    Attributes:
+        structures: By label: batches of the same items, or several of these in time.
+        captions: One line of each item.
+        info: More about each item by name, for the file.
+    """
+
+    structures: Mapping[str, Batch | Sequence[Batch]]
     captions: Sequence[str] = ()
+    info: Sequence[Mapping[str, Value]] = ()
 
 
 @dataclass
@@ -24,7 +32,9 @@ class Outcome:
     Attributes:
         results: Scalars and report sections; structures shown there name files of `structures`.
         structures: By file name ("generated.extxyz"); whoever saves them chooses the folder.
+        main: Which of these is the answer, and goes to the file that a user names by ``out=<file>``.
     """
 
     results: Results
     structures: dict[str, StructureSet] = field(default_factory=dict)
+    main: str | None = None

@@ -8,6 +8,7 @@ from hydramol.core.errors import ConfigError
 from hydramol.core.protocols import Stage
 from hydramol.core.randomness import Randomness
 from hydramol.evaluation.time_prediction import time_errors, time_prediction
+from hydramol.tasks.inputs import NOTHING, Inputs
 from hydramol.tasks.outcome import Outcome
 
 
@@ -16,7 +17,7 @@ class PredictTime:
 
     needs: ClassVar[frozenset[str]] = frozenset({"time"})
 
-    def sample(self, model: Any, random: Randomness) -> Outcome:
+    def sample(self, model: Any, random: Randomness, inputs: Inputs = NOTHING) -> Outcome:
         """Refused: there is nothing to draw.
 
         Raises:

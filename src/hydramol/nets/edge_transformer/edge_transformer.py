@@ -69,6 +69,7 @@ class EdgeTransformer(nn.Module):
         _check(n_layers, width, n_rbf, n_direction, readout, max_z)
         self.n_features = width
         self.readout = readout
+        self.max_z = max_z
         self.time = time
         self.checkpoint_activations = checkpoint_activations
         self.nodes = NodeEmbedding(width, max_z)
