@@ -13,6 +13,7 @@ from hydramol.core.randomness import Randomness
 from hydramol.samplers.ddpm import DDPM
 from hydramol.tasks.generate import Generate, compositions, one_batch, spread
 from hydramol.transport.discrete_path import DiscretePath
+from hydramol.transport.linear_guess import LinearGuess
 from hydramol.transport.prior import CentredGaussian
 from hydramol.transport.transport import Transport
 from tests.conftest import random_molecules
@@ -83,3 +84,25 @@ def test_one_batch_joins_layouts() -> None:
     flat = random_molecules([3, 4])
     joined: Batch = one_batch([flat.to_layout("padded"), flat])
     assert torch.equal(joined["pos"], torch.cat([flat["pos"], flat["pos"]]))
+
+
+@pytest.mark.parametrize("n_likelihood", [0, 3])
+def test_likelihood_is_bounded_where_asked_for(n_likelihood: int) -> None:
+    asked = model()
+    asked.linear_guess = LinearGuess(asked.transport.path, 1.5)
+    asked.denoise = lambda x, t, condition: Output(asked.linear_guess(x, t, condition))
+    asked.time_head = None
+    data = SimpleNamespace(loader=lambda split: [random_molecules([3, 4]), random_molecules([5, 6], seed=1)])
+    results = [
+        Generate([5], n_denoised=0, batch_size=size, n_likelihood=n_likelihood)
+        .evaluate(asked, data, "val", Randomness(0, "evaluate"))
+        .results
+        for size in (1, 8)
+    ]
+    for one in results:
+        assert any("Likelihood" in section.heading for section in one.sections) == bool(n_likelihood)
+        if n_likelihood:
+            assert one.scalars["nll_nats"] == pytest.approx(results[0].scalars["nll_nats"], rel=1e-5)
+            # This model is the linear guess.
+            assert one.scalars["nll_nats"] == pytest.approx(one.scalars["nll_nats_linear"], rel=1e-5)
+            assert one.scalars["nll_nats"] > 0

@@ -18,6 +18,7 @@ from hydramol.data.collate import collate
 from hydramol.evaluation.denoising import denoising_table, noise_loss_table
 from hydramol.evaluation.distributions import bond_angles, compare, pair_distances
 from hydramol.evaluation.equivariance import equivariance_error
+from hydramol.evaluation.likelihood import likelihood
 from hydramol.evaluation.stability import stability
 from hydramol.evaluation.summary import (
     denoising,
@@ -27,9 +28,11 @@ from hydramol.evaluation.summary import (
     join,
     noise_prediction,
 )
+from hydramol.evaluation.time_prediction import time_errors, time_prediction
 from hydramol.evaluation.validity import validity
 from hydramol.tasks.inputs import NOTHING, Inputs
 from hydramol.tasks.outcome import Outcome, StructureSet
+from hydramol.transport.likelihood import Bound, join_bounds, noise_predictor, variational_bound
 
 
 class Generate:
@@ -41,6 +44,8 @@ class Generate:
         n_generated: Structures drawn from pure noise in evaluation, with held-out compositions; 0 leaves it out.
         n_shown: Structures of each kind to turn in the report.
         batch_size: Structures drawn at a time, alike in size, which keeps padding cheap; it changes no structure.
+        n_likelihood: Held-out structures whose likelihood evaluation bounds, with about a hundred calls of the net for
+            each batch; 0 leaves it out.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"noise"})
@@ -52,6 +57,7 @@ class Generate:
         n_generated: int = 0,
         n_shown: int = 8,
         batch_size: int = 16,
+        n_likelihood: int = 0,
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"task.batch_size={batch_size}: at least 1")
@@ -60,6 +66,7 @@ class Generate:
         self.n_generated = n_generated
         self.n_shown = n_shown
         self.batch_size = batch_size
+        self.n_likelihood = n_likelihood
 
     # --- what `sample.py` does ----------------------------------------------------------------------------------
 
@@ -78,10 +85,10 @@ class Generate:
     # --- what training and `evaluate` do with held-out structures -------------------------------------------------
 
     def evaluate(self, model: Any, data: Any, split: Stage, random: Randomness) -> Outcome:
-        """Measures noise prediction, equivariance, denoising and, if asked for, generation.
+        """Measures noise prediction, equivariance, denoising and, if asked for, likelihood and generation.
 
         Args:
-            model: Has ``denoise``, ``transport``, ``sampler``, ``linear_guess``.
+            model: Has ``denoise``, ``transport``, ``sampler``, ``linear_guess``, ``time_head``, ``predict_time``.
             data: A DataModule.
             split: "val" or "test".
             random: Decides noise and rotations.
@@ -89,9 +96,14 @@ class Generate:
         batches = [batch.to(model.device) for batch in data.loader(split)]
         rows = noise_loss_table(model.denoise, model.transport, batches, model.linear_guess, random)
         parts = [Outcome(noise_prediction(rows))]
+        if model.time_head is not None:
+            errors = time_errors(model.predict_time, model.transport, batches, random.for_stream("time_prediction"))
+            parts.append(Outcome(time_prediction(errors)))
         if self.n_denoised:
             parts.append(self._denoised(model, spread(batches, self.n_denoised, self.batch_size), random))
         parts.append(Outcome(equivariance(self._equivariance(model, spread(batches, 64, self.batch_size), random))))
+        if self.n_likelihood:
+            parts.append(self._likelihood(model, spread(batches, self.n_likelihood, self.batch_size), random))
         if self.n_generated:
             real = one_batch(spread(batches, self.n_generated, self.batch_size))
             parts.append(self._generated(self._draw(model, real.without("pos"), random), real))
@@ -112,6 +124,17 @@ class Generate:
                 files[name] = StructureSet(one.shown, captions)
                 shown.append(Structures(name, list(one.shown), f"Noised to t = {one.t_start} and brought back"))
         return Outcome(denoising(found, shown), files)
+
+    def _likelihood(self, model: Any, batches: list[Batch], random: Randomness) -> Outcome:
+        random = random.for_stream("likelihood")
+        predictors = (noise_predictor(model.denoise, model.transport), model.linear_guess)
+        found: list[list[Bound]] = [[], []]
+        with progress(len(batches), f"likelihood of {sum(map(len, batches))} structures") as advance:
+            for batch in batches:
+                for bounds, predict in zip(found, predictors, strict=True):
+                    bounds.append(variational_bound(predict, model.transport, batch, random))
+                advance(1)
+        return Outcome(likelihood(*(join_bounds(bounds)._asdict() for bounds in found)))
 
     def _equivariance(self, model: Any, batches: list[Batch], random: Randomness) -> dict[int, Tensor]:
         errors = {}
