@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from hydramol.runtime.checkpoint import read_checkpoint
 from tests.conftest import ROOT
@@ -38,7 +39,9 @@ def test_preset(preset: str, door: Door, tiny: Tiny, tmp_path: Path) -> None:
     ):
         assert (run / name).is_file(), name
     scalars = json.loads((run / "metrics.json").read_text())
-    assert {"val/loss", "val/loss_linear_guess", "noise_loss_vs_linear"} <= scalars.keys()
+    predicts_time = yaml.safe_load((run / "config.yaml").read_text())["model"]["heads"] == "time"
+    expected = {"time_error"} if predicts_time else {"val/loss_linear_guess", "noise_loss_vs_linear"}
+    assert {"val/loss", *expected} <= scalars.keys()
     summary = json.loads((run / "summary.json").read_text())
     assert summary["status"] == "trained"
     assert {"data", "build", "first_batch", "first_step", "fit"} <= summary["timings"].keys()
@@ -48,6 +51,12 @@ def test_preset(preset: str, door: Door, tiny: Tiny, tmp_path: Path) -> None:
     alone = tmp_path / "alone.ckpt"
     (run / "checkpoints" / "best.ckpt").rename(alone)
     assert read_checkpoint(alone)["hydramol"]["config"]["seed"] == 42
+    if predicts_time:
+        refused = door("sample", f"ckpt={alone}", f"out={tmp_path / 'o'}")
+        assert refused.returncode == 2
+        assert refused.stderr.count("\n") <= 2
+        assert "sampler.time_ckpt" in refused.stderr
+        return
     ok(
         door(
             "sample",
@@ -132,3 +141,36 @@ def test_multirun(door: Door, tiny: Tiny, tmp_path: Path) -> None:
         )
     )
     assert len(list((tmp_path / "sweep").rglob("metrics.json"))) == 2
+
+
+@pytest.mark.run
+def test_denoiser_and_time_predictor_from_two_checkpoints(door: Door, tiny: Tiny, tmp_path: Path) -> None:
+    """MoreRed-AS and -ITP: each checkpoint brings its own configuration; those that do not fit are refused."""
+    denoiser, predictor, other = (tmp_path / name for name in ("denoiser", "predictor", "other"))
+    quick = ["task.n_denoised=0", "task.n_generated=0", "trainer.max_epochs=1"]
+    ok(door("train", *tiny("morered_ddpm_molecules"), *quick, f"paths.output_dir={denoiser}"))
+    ok(door("train", *tiny("morered_time_molecules"), f"paths.output_dir={predictor}"))
+    ok(door("train", *tiny("morered_time_molecules"), "transport.path.n_steps=50", f"paths.output_dir={other}"))
+    for sampler in ("morered_as", "morered_itp"):
+        given = [f"ckpt={denoiser}", f"sampler={sampler}", "sampler.max_steps=3", "sampler.n_samples=2"]
+        ok(door("sample", *given, f"sampler.time_ckpt={predictor}", f"out={tmp_path / sampler}"))
+        assert list((tmp_path / sampler).glob("samples/*/generated.extxyz"))
+    for wrong, said in (
+        (other, "another path"),
+        (denoiser, "tells no time"),
+        (tmp_path / "none", "no such checkpoint"),
+    ):
+        refused = door("sample", *given, f"sampler.time_ckpt={wrong}", f"out={tmp_path / 'refused'}")
+        assert refused.returncode == 1, refused.stderr
+        assert said in refused.stderr
+        assert "Traceback" not in refused.stderr
+    untold = door("sample", f"ckpt={denoiser}", "sampler=morered_as")
+    assert untold.returncode == 2
+    assert "sampler.time_ckpt" in untold.stderr
+
+
+def test_joint_head_wants_the_time_at_the_head(door: Door) -> None:
+    refused = door("train", "experiment=morered_jt_molecules", "net=edge_transformer_small", "check=true")
+    assert refused.returncode == 2
+    assert refused.stderr.count("\n") == 1
+    assert "time_at_head" in refused.stderr
