@@ -42,3 +42,25 @@ def test_batches_of_different_length(tmp_path):
     with pytest.raises(ValueError, match="same length"):
         write_structures(tmp_path / "x.extxyz", {"a": random_molecules([3]), "b": random_molecules([3, 4])})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_said_of_each_item(tmp_path):
+    from ase.io import read
+
+    info = [{"steps": 3, "converged": True, "far": 0.25, "why": 'a "word"'}, {"steps": 5, "far": float("nan")}]
+    write_structures(tmp_path / "t.extxyz", {"real": random_molecules([4, 7])}, info=info)
+    one, other = read(tmp_path / "t.extxyz", index=":")
+    assert (one.info["steps"], one.info["converged"], one.info["far"]) == (3, True, 0.25)
+    assert one.info["why"] == "a 'word'"
+    assert other.info["steps"] == 5
+    assert "far" not in other.info
+
+
+def test_a_molecule_that_stands_still_at_the_end_is_written_once(tmp_path):
+    from ase.io import read
+
+    batch = random_molecules([4, 7])
+    moved = batch.with_fields(pos=batch["pos"] + batch.spread(torch.tensor([0.0, 1.0]))[:, None])
+    write_structures(tmp_path / "t.extxyz", {"path": [batch, moved, batch, batch]})
+    frames = read(tmp_path / "t.extxyz", index=":")
+    assert [len(frame) for frame in frames] == [4, 7, 7, 7]

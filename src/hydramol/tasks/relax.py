@@ -129,7 +129,7 @@ class Relax:
     ) -> Outcome:
         run = run_relaxation(model, batch, self.t_start, self.batch_size, random.for_stream("relax"))
         gone = batch["item"][broken(run.relaxed)]
-        remarks = [*(remarks or []), *(f"structure {item} fell apart: returned as it was" for item in gone.tolist())]
+        remarks = [*(remarks or []), *(f"structure {item}: fell apart, returned as it was" for item in gone.tolist())]
         methods, about = self._compared(batch, run, random, about)
         files = {"relaxed.extxyz": StructureSet({"relaxed": mended(run.relaxed, batch)}, info=_info(batch, run))}
         if run.trajectory:
