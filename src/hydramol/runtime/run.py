@@ -20,6 +20,7 @@ from hydramol.runtime.build import build
 from hydramol.runtime.callbacks import PhaseTimings
 from hydramol.runtime.checkpoint import find_checkpoint, read_checkpoint, run_directory_of
 from hydramol.runtime.compose import compose_from, to_plain
+from hydramol.runtime.find_batch_size import with_found_batch_size
 from hydramol.runtime.load import attach_time_predictor, load_model, load_weights
 from hydramol.runtime.save import save_main, save_outcome
 from hydramol.runtime.trainer import assemble_trainer, compile_net, quiet, set_numerics
@@ -41,6 +42,8 @@ def train(cfg: DictConfig, overrides: list[str] | None = None) -> dict[str, floa
     config, checkpoint = to_plain(cfg), None
     if config.get("resume"):
         config, checkpoint = _resumed(Path(config["resume"]), overrides or [])
+    else:
+        config = with_found_batch_size(config)
     run_dir = Path(config["paths"]["output_dir"])
     if checkpoint is None:
         write_text(run_dir / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config)))
@@ -117,6 +120,8 @@ def _resumed(run_dir: Path, overrides: list[str]) -> tuple[dict[str, Any], Path]
     if not stored.is_file():
         raise ConfigError("is no run directory: it has no config.yaml", where=str(run_dir), fix="resume=<run>")
     kept = [one for one in overrides if not one.lstrip("+").startswith(("resume=", "paths.output_dir="))]
+    if any(one.lstrip("+").startswith("find_batch_size") for one in kept):
+        raise ConfigError("a resumed run keeps its batch size", where="find_batch_size", fix="leave it out")
     known: Any = OmegaConf.to_container(OmegaConf.load(stored))
     config = to_plain(compose_from(known, kept))
     config["paths"]["output_dir"] = str(run_dir)
