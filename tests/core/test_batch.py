@@ -11,6 +11,7 @@ from torch import Tensor
 
 from hydramol.core.batch import Batch
 from hydramol.core.keys import KEYS, key_of
+from tests.conftest import random_molecules
 
 sizes_of_items = st.lists(st.integers(1, 7), min_size=1, max_size=6)
 
@@ -123,3 +124,22 @@ def test_other_fields_survive_changes() -> None:
 def test_unknown_fields_name_the_table() -> None:
     with pytest.raises(KeyError, match=r"'colour' is not in hydramol\.core\.keys\.KEYS"):
         key_of("colour")
+
+
+def test_dense_is_known_where_rows_were_laid_out():
+    equal, unequal = random_molecules([4, 4]), random_molecules([4, 3])
+    assert not equal.dense
+    assert not equal.to_layout("padded", 5).dense
+    assert not unequal.to_layout("padded").dense
+    padded = equal.to_layout("padded")
+    assert padded.dense
+    assert padded.mask().all()
+    for kept in (padded.select(torch.tensor([1, 0, 1])), padded.with_fields(pos=padded["pos"] + 1), padded.to("cpu")):
+        assert kept.dense
+    for lost in (
+        padded.to_layout("flat"),
+        padded.to_layout("padded", 6),
+        padded.to_layout("padded", 6).to_layout("flat"),
+    ):
+        assert not lost.dense
+    assert padded.to_layout("padded", 4).dense

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -397,3 +398,35 @@ def test_wrong_options_are_refused(options: dict, message: str) -> None:
 def test_flat_batches_are_refused() -> None:
     with pytest.raises(ValueError, match="padded"):
         Denoiser()(random_molecules([3]))
+
+
+# --- molecules of one size -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("attention", ["lean", "dense"])
+@pytest.mark.parametrize("readout", ["node", "pair", "both"])
+def test_dense_batches_need_no_mask(attention, readout, monkeypatch):
+    """Values and gradients are those of the masked net, and no mask is made."""
+    model = Denoiser(attention=attention, readout=readout)
+    batch = random_molecules([6, 6, 6]).to_layout("padded")
+    assert batch.dense
+    masked = replace(batch, dense=False)
+    expected = value_and_gradients(model, masked)
+    found = value_and_gradients(model, batch)
+    assert_close(found[0], expected[0], 1e-6)
+    assert_close(found[1], expected[1], 1e-6)
+    for one, other in zip(found[2], expected[2], strict=True):
+        assert_close(one, other, 1e-5)
+    monkeypatch.setattr(Batch, "mask", lambda *_: pytest.fail("a mask was made"))
+    with torch.no_grad():
+        model(batch)
+
+
+def test_attention_without_a_mask_is_attention_with_a_full_one():
+    qkvw = torch.randn(2, 5, 5, 4, 3, 4, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    full = torch.ones(2, 5, dtype=torch.bool)
+    for form in (lean_attention, dense_attention):
+        outs = [form(qkvw, mask) for mask in (None, full)]
+        assert torch.equal(*outs)
+        grads = [torch.autograd.grad(out.sin().sum(), qkvw)[0] for out in outs]
+        assert torch.equal(*grads)

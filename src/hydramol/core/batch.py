@@ -27,12 +27,15 @@ class Batch:
         sizes: Rows of each item by axis, ``sizes["atom"]: [items]`` int64.
         layout: "flat" or "padded".
         key: (epoch, number of the batch in the epoch), the source of a step's randomness.
+        dense: A padded batch that is known to have no padded row, so that nets may do without a mask. `to_layout` finds
+            it while it lays rows out, where sizes are at hand; False means only that it is not known.
     """
 
     fields: Mapping[str, Tensor]
     sizes: Mapping[str, Tensor]
     layout: Layout = "flat"
     key: tuple[int, int] = (0, 0)
+    dense: bool = False
 
     def __getitem__(self, name: str) -> Tensor:
         return self.fields[name]
@@ -148,16 +151,19 @@ class Batch:
             return self
         if self.layout == "padded":
             rows = {name: self.rows(value, name) for name, value in self.fields.items()}
-            flat = replace(self, fields=rows, layout="flat")
+            flat = replace(self, fields=rows, layout="flat", dense=False)
             return flat if layout == "flat" else flat.to_layout("padded", width)
         places: dict[str, tuple[int, Tensor]] = {}
         fields = {}
+        dense = True
         for name, value in self.fields.items():
             axis = key_of(name).axis
             if axis != "graph" and axis not in places:
-                places[axis] = self._places(axis, width)
+                longest, place, full = self._places(axis, width)
+                places[axis] = longest, place
+                dense = dense and full
             fields[name] = value if axis == "graph" else self._scatter(value, name, *places[axis])
-        return replace(self, fields=fields, layout="padded")
+        return replace(self, fields=fields, layout="padded", dense=dense)
 
     def rows(self, value: Tensor, name: str = "pos") -> Tensor:
         """Real rows of a tensor that has the layout of the named field: ``[rows, ...]``."""
@@ -170,18 +176,18 @@ class Batch:
         if layout == "flat" or axis == "graph":
             return rows
         width = self._width(axis) if self.layout == "padded" else None
-        return self._scatter(rows, name, *self._places(axis, width))
+        return self._scatter(rows, name, *self._places(axis, width)[:2])
 
-    def _places(self, axis: str, width: int | None) -> tuple[int, Tensor]:
-        """Padded length of an axis, and where each flat row goes among all padded rows, item after item."""
+    def _places(self, axis: str, width: int | None) -> tuple[int, Tensor, bool]:
+        """Padded length of an axis, where each flat row goes among all padded rows, and whether they fill them all."""
         sizes = self.sizes[axis]
-        longest = int(sizes.max()) if len(sizes) else 0
+        shortest, longest = torch.stack(sizes.aminmax()).tolist() if len(sizes) else (0, 0)
         width = longest if width is None else width
         if width < longest:
             raise ValueError(f"width {width} is less than the longest item ({longest})")
         ahead = torch.arange(len(sizes), device=sizes.device) * width - (torch.cumsum(sizes, 0) - sizes)
         shift = torch.repeat_interleave(ahead, sizes)
-        return width, shift + torch.arange(len(shift), device=sizes.device)
+        return width, shift + torch.arange(len(shift), device=sizes.device), shortest == width
 
     def _scatter(self, rows: Tensor, name: str, width: int, places: Tensor) -> Tensor:
         """Puts flat rows of a field in their places, with the field's own padding elsewhere."""

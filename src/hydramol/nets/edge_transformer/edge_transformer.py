@@ -89,7 +89,8 @@ class EdgeTransformer(nn.Module):
         """Features of atoms and pairs.
 
         Args:
-            batch: Padded, with ``z`` and ``pos`` (Angstrom), and ``charge`` and ``multiplicity`` where known.
+            batch: Padded, with ``z`` and ``pos`` (Angstrom), and ``charge`` and ``multiplicity`` where known. Where it
+                is known to be dense (molecules of one size) nothing is masked.
             time: Normalised t of each molecule, ``[items]`` in [0, 1]; ignored where time enters the head or not.
 
         Returns:
@@ -98,7 +99,7 @@ class EdgeTransformer(nn.Module):
         """
         if batch.layout != "padded":
             raise ValueError('the EdgeTransformer takes padded batches: batch.to_layout("padded")')
-        mask = batch.mask()
+        mask = None if batch.dense else batch.mask()
         nodes = self.nodes(batch)
         pairs = self.pairs(displacements(batch["pos"]))
         condition = self._condition(time)

@@ -91,11 +91,13 @@ class PairReadout(nn.Module):
         """Vectors ``[items, atoms, 3]``."""
         if features.pair is None:
             raise ValueError("the pair readout needs pair features: use it with a padded pair backbone")
-        positions, mask = batch["pos"], batch.mask()
+        positions = batch["pos"]
         far, near = self.last(functional.gelu(self.first(features.pair, time))).unbind(-1)
         pairs = displacements(positions)
-        atoms = mask.sum(1).clamp(min=1).to(positions.dtype)[:, None, None]
-        weight = (far / atoms + near / (atoms.sqrt() * (1 + pairs.distance))) * mask[:, None]
+        atoms = batch.sizes["atom"].clamp(min=1).to(positions.dtype)[:, None, None]
+        weight = far / atoms + near / (atoms.sqrt() * (1 + pairs.distance))
+        if not batch.dense:
+            weight = weight * batch.mask()[:, None]
         # Written out: autocast would round the geometry in a product of matrices.
         return (weight[..., None] * pairs.vector).sum(2)
 
@@ -133,4 +135,4 @@ class NoiseHead(nn.Module):
             ``[items, atoms, 3]``; 0 on padded atoms.
         """
         vectors = sum(readout(features, batch, time) for readout in self.readouts.values())
-        return vectors * batch.mask()[..., None]
+        return vectors if batch.dense else vectors * batch.mask()[..., None]

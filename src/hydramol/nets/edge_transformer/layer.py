@@ -63,12 +63,12 @@ class EdgeTransformerLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.modulation = Modulation(width) if modulated else None
 
-    def forward(self, pairs: Tensor, mask: Tensor, condition: Tensor | None = None) -> Tensor:
+    def forward(self, pairs: Tensor, mask: Tensor | None, condition: Tensor | None = None) -> Tensor:
         """Updates pair features.
 
         Args:
             pairs: ``[items, atoms, atoms, width]``.
-            mask: True on real atoms, ``[items, atoms]``.
+            mask: True on real atoms, ``[items, atoms]``; None where all are.
             condition: ``[items, width]``, for a modulated layer.
 
         Returns:

@@ -24,19 +24,22 @@ class PairPooling(nn.Module):
         self.ends = nn.Linear(width, width, bias=False)
         self.node = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, width))
 
-    def forward(self, pairs: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, pairs: Tensor, mask: Tensor | None = None) -> Tensor:
         """Pools pairs.
 
         Args:
             pairs: ``[items, atoms, atoms, width]``.
-            mask: True on real atoms, ``[items, atoms]``.
+            mask: True on real atoms, ``[items, atoms]``; None where all are.
 
         Returns:
             ``[items, atoms, width]``; rows of padded atoms mean nothing.
         """
         hidden = functional.gelu(self.hidden(pairs))
-        share = mask / mask.sum(1, keepdim=True).clamp(min=1)
-        share = share.to(hidden.dtype)[:, None]
-        begins = (share[:, None] @ hidden)[:, :, 0]  # over the second atom
-        ends = (share @ hidden.flatten(2)).view_as(begins)  # over the first atom
+        if mask is None:
+            begins, ends = hidden.mean(2), hidden.mean(1)
+        else:
+            share = mask / mask.sum(1, keepdim=True).clamp(min=1)
+            share = share.to(hidden.dtype)[:, None]
+            begins = (share[:, None] @ hidden)[:, :, 0]  # over the second atom
+            ends = (share @ hidden.flatten(2)).view_as(begins)  # over the first atom
         return self.node(self.begins(begins) + self.ends(ends))

@@ -27,30 +27,32 @@ from torch import Tensor, nn
 _BUFFER = 1 << 20
 
 
-def dense_attention(qkvw: Tensor, mask: Tensor) -> Tensor:
+def dense_attention(qkvw: Tensor, mask: Tensor | None = None) -> Tensor:
     """The formula as it stands, with the tensor of all triples: for checks and for higher derivatives.
 
     Args:
         qkvw: Queries, keys, values of the first and of the second pair, ``[items, atoms, atoms, 4, heads, d]``.
-        mask: True on real atoms, ``[items, atoms]``.
+        mask: True on real atoms, ``[items, atoms]``; None where all are.
 
     Returns:
         ``[items, atoms, atoms, heads, d]``; rows of padded atoms mean nothing.
     """
     query, key, first, second = qkvw.unbind(3)
     scores = torch.einsum("bxahd,bayhd->bxayh", query, key) / math.sqrt(query.shape[-1])
-    weights = scores.masked_fill(~mask[:, None, :, None, None], torch.finfo(scores.dtype).min).softmax(dim=2)
+    if mask is not None:
+        scores = scores.masked_fill(~mask[:, None, :, None, None], torch.finfo(scores.dtype).min)
+    weights = scores.softmax(dim=2)
     values = first[:, :, :, None] * second[:, None]
     return torch.einsum("bxayh,bxayhd->bxyhd", weights, values)
 
 
 @torch.library.custom_op("hydramol::triangular_attention", mutates_args=())
-def lean_attention(qkvw: Tensor, mask: Tensor) -> Tensor:
+def lean_attention(qkvw: Tensor, mask: Tensor | None = None) -> Tensor:
     """Equal to `dense_attention` in value and gradient, with memory as the pairs; differentiable once.
 
     Args:
         qkvw: ``[items, atoms, atoms, 4, heads, d]``.
-        mask: True on real atoms, ``[items, atoms]``.
+        mask: True on real atoms, ``[items, atoms]``; None where all are.
 
     Returns:
         ``[items, atoms, atoms, heads, d]``; rows of padded atoms mean nothing.
@@ -63,7 +65,7 @@ def lean_attention(qkvw: Tensor, mask: Tensor) -> Tensor:
 
 
 @torch.library.custom_op("hydramol::triangular_attention_backward", mutates_args=())
-def _lean_backward(qkvw: Tensor, mask: Tensor, grad: Tensor) -> Tensor:
+def _lean_backward(qkvw: Tensor, mask: Tensor | None, grad: Tensor) -> Tensor:
     items, atoms, _, _, heads, channels = qkvw.shape
     weights = _weights(qkvw, mask)  # [a, x, y, lanes]
     first = _to_lanes(qkvw[:, :, :, 2])  # [x, a, d, lanes]
@@ -96,12 +98,14 @@ def _by_middle_atom(qkvw: Tensor) -> tuple[Tensor, Tensor]:
     return query, key
 
 
-def _weights(qkvw: Tensor, mask: Tensor) -> Tensor:
+def _weights(qkvw: Tensor, mask: Tensor | None) -> Tensor:
     """Attention weights ``[a, x, y, lanes]``."""
     items, atoms, _, _, heads, channels = qkvw.shape
     query, key = _by_middle_atom(qkvw)
     scores = torch.bmm(query, key.transpose(1, 2)).view(items, heads, atoms, atoms * atoms)
-    scores.mul_(1 / math.sqrt(channels)).masked_fill_(~mask[:, None, :, None], torch.finfo(scores.dtype).min)
+    scores.mul_(1 / math.sqrt(channels))
+    if mask is not None:
+        scores.masked_fill_(~mask[:, None, :, None], torch.finfo(scores.dtype).min)
     return scores.softmax(dim=2).view(-1, atoms, atoms, atoms).permute(1, 2, 3, 0).contiguous()
 
 
@@ -163,17 +167,17 @@ def _softmax_backward(weights: Tensor, grad: Tensor) -> Tensor:
 
 
 @lean_attention.register_fake
-def _(qkvw: Tensor, mask: Tensor) -> Tensor:
+def _(qkvw: Tensor, mask: Tensor | None = None) -> Tensor:
     items, atoms, _, _, heads, channels = qkvw.shape
     return qkvw.new_empty(items, atoms, atoms, heads, channels)
 
 
 @_lean_backward.register_fake
-def _(qkvw: Tensor, mask: Tensor, grad: Tensor) -> Tensor:
+def _(qkvw: Tensor, mask: Tensor | None, grad: Tensor) -> Tensor:
     return torch.empty_like(qkvw)
 
 
-def _save(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+def _save(ctx: Any, inputs: tuple[Tensor, Tensor | None], output: Tensor) -> None:
     ctx.save_for_backward(*inputs)
 
 
@@ -183,7 +187,7 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
 
 lean_attention.register_autograd(_backward, setup_context=_save)
 
-FORMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"lean": lean_attention, "dense": dense_attention}
+FORMS: dict[str, Callable[[Tensor, Tensor | None], Tensor]] = {"lean": lean_attention, "dense": dense_attention}
 
 
 class TriangularAttention(nn.Module):
@@ -206,12 +210,12 @@ class TriangularAttention(nn.Module):
         self.project = nn.Linear(width, 4 * width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
 
-    def forward(self, pairs: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, pairs: Tensor, mask: Tensor | None = None) -> Tensor:
         """Updates pair features.
 
         Args:
             pairs: ``[items, atoms, atoms, width]``.
-            mask: True on real atoms, ``[items, atoms]``.
+            mask: True on real atoms, ``[items, atoms]``; None where all are.
 
         Returns:
             ``[items, atoms, atoms, width]``.
