@@ -218,3 +218,13 @@ def test_postprocessing(batch: Batch) -> None:
 def test_options_are_checked(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
         make(**options)
+
+
+def test_rotational_noise_turns_what_is_trained_on_and_nothing_else(batch: Batch) -> None:
+    plain, turning = (
+        MoreRed(painn(), Transport(DiscretePath(), CentredGaussian(), rotational_noise=on), statistics=STATISTICS)
+        for on in (False, True)
+    )
+    assert not torch.allclose(turning.corrupt(batch, "train").x_t, plain.corrupt(batch, "train").x_t, atol=0.1)
+    for one, other in zip(turning.corrupt(batch, "val"), plain.corrupt(batch, "val"), strict=True):
+        assert torch.equal(one, other)

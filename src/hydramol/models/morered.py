@@ -235,7 +235,7 @@ class MoreRed(pl.LightningModule):
         """Noises a batch; in validation each item meets the same noise at the same step every time."""
         random = Randomness(self.seed, stage, batch.key[0] if stage == "train" else 0)
         t = self.transport.sample_time(batch, random)
-        return self.transport.corrupt(batch["pos"], t, batch, random)
+        return self.transport.corrupt(batch["pos"], t, batch, random, training=stage == "train")
 
     def _losses(self, batch: Batch, stage: Stage) -> tuple[dict[str, Sums], Corrupted]:
         """The loss of each head, with as many counts an item as it has coordinates, and what was noised how."""
