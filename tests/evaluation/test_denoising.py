@@ -33,7 +33,7 @@ class Process:
         x_t = x1 + batch.spread((t + 1) / 100)[..., None] * noise
         return Corrupted(x_t, t, noise, noise, torch.ones(len(batch)))
 
-    def loss(self, output, corrupted: Corrupted, batch: Batch) -> Sums:
+    def squared_error(self, output, corrupted: Corrupted, batch: Batch) -> Sums:
         total = batch.sum((output - corrupted.target).square().sum(-1, keepdim=True))[:, 0]
         return Sums(total, 3.0 * batch.sizes["atom"])
 

@@ -59,7 +59,7 @@ def noise_loss_table(
 
     Args:
         denoise: The model.
-        transport: Noises structures and defines the loss.
+        transport: Noises structures and defines the squared error, which is told whichever loss was trained with.
         batches: Structures to noise.
         linear_guess: The best linear guess of the noise.
         random: Where times and noise come from.
@@ -78,7 +78,7 @@ def noise_loss_table(
                 torch.zeros_like(corrupted.target),
                 linear_guess(corrupted.x_t, t, batch),
             )
-            sums = [transport.loss(guess, corrupted, batch) for guess in guesses]
+            sums = [transport.squared_error(guess, corrupted, batch) for guess in guesses]
             times.append(t.cpu())
             totals.append(torch.stack([one.total for one in sums], -1).double().cpu())
             counts.append(sums[0].count.cpu())
