@@ -43,3 +43,7 @@ def test_a_small_fixed_part_shows_by_its_size():
     assert (small < 2e-3).all()
     assert (small > 1e-5).all()
     assert math.isfinite(float(small.sum()))
+
+
+def test_zero_turns_with_anything():
+    assert error(lambda x: 0.0 * x).eq(0).all()

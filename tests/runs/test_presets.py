@@ -174,3 +174,7 @@ def test_joint_head_wants_the_time_at_the_head(door: Door) -> None:
     assert refused.returncode == 2
     assert refused.stderr.count("\n") == 1
     assert "time_at_head" in refused.stderr
+    assert "net.time.where=head" in refused.stderr  # how to mend it
+    unable = door("train", "sampler=morered_jt", "check=true")
+    assert unable.returncode == 2
+    assert "model.heads=joint" in unable.stderr

@@ -26,7 +26,8 @@ def equivariance_error(
         n_rotations: Rotations of each item.
 
     Returns:
-        ``[items]`` float64; independent random outputs would give about 1.4.
+        ``[items]`` float64; independent random outputs would give about 1.4, and 0 is that of an item whose output is
+        always zero.
     """
     plain = denoise(x, t, condition).x.double()
     size = condition.sum(plain.square()).sum(-1).sqrt()
@@ -35,5 +36,6 @@ def equivariance_error(
         rotation = random_rotations(condition, random.at(draw))
         turned = denoise(rotate_rows(x, rotation, condition), t, condition).x.double()
         deviation = rotate_rows(plain, rotation, condition) - turned
-        error += condition.sum(deviation.square()).sum(-1).sqrt() / size
-    return error / n_rotations
+        error += condition.sum(deviation.square()).sum(-1).sqrt()
+    # What answers nothing, as of a single atom, turns with anything.
+    return torch.where(size > 0, error / (n_rotations * size.clamp(min=torch.finfo(size.dtype).tiny)), error)

@@ -22,5 +22,7 @@ def first_positions(start: Tensor | None, condition: Batch, transport: Any, rand
     """
     flat = condition.to_layout("flat")
     if start is None:
-        return transport.prior.draw(flat, random.for_stream("prior"))
-    return transport.prior.project(condition.rows(start.to(torch.float64)), flat)
+        x: Tensor = transport.prior.draw(flat, random.for_stream("prior"))
+    else:
+        x = transport.prior.project(condition.rows(start.to(torch.float64)), flat)
+    return x

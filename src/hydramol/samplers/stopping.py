@@ -80,7 +80,7 @@ class StoppingWatch:
         if self._done < 2 * rules.window:
             robust = torch.zeros_like(t, dtype=torch.bool)
         else:
-            before, now = self._times.unflatten(1, (2, rules.window)).mean(-1).unbind(1)
+            before, now = self._times.view(-1, 2, rules.window).mean(-1).unbind(1)
             at_rest = (now <= rules.time_below) & (before - now < rules.slope * rules.window)
             moved = condition.mean((x - self._mean_x).square().sum(-1, keepdim=True))[:, 0].sqrt()
             robust = at_rest | (moved < rules.displacement)

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from hydramol.core.errors import ConfigError
 from hydramol.runtime.check.fixed import check_fixed
 from hydramol.runtime.check.groups import PARTS, check_groups
-from hydramol.runtime.check.needs import Part, check_needs, provides
+from hydramol.runtime.check.needs import Part, check_needs, provides, settings_that_provide
 from hydramol.runtime.check.targets import locate
 from hydramol.runtime.check.walk import Walk, is_node
 from hydramol.runtime.options import option_file, option_names
@@ -78,7 +78,9 @@ def find_errors(
         parts = [part for path, part in walk.parts.items() if path.split(".")[0] in ("model", *PARTS)]
         folders = list(folders)
         if walk.broken.isdisjoint(("model", *PARTS)):  # what a broken part would provide, nobody knows
-            errors += check_needs(parts, lambda word: _providers(word, folders))
+            errors += check_needs(
+                parts, lambda word: [*settings_that_provide(word, walk.parts), *_providers(word, folders)]
+            )
     return errors
 
 

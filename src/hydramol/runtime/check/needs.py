@@ -10,9 +10,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from hydramol.core.errors import ConfigError
+from hydramol.runtime.check.signatures import arguments_of
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,22 @@ def provides(part: Part) -> frozenset[str]:
     words = _stated(part, "provides")
     discrete = getattr(part.target, "discrete", None)
     return words | {"discrete" if discrete else "continuous"} if isinstance(discrete, bool) else words
+
+
+def settings_that_provide(word: str, parts: Mapping[str, Part]) -> Iterator[str]:
+    """Values of chosen parts that would provide a word, ``model.heads=joint``.
+
+    Args:
+        word: What is needed.
+        parts: By path in the configuration.
+    """
+    for path, part in parts.items():
+        asked = getattr(part.target, "provides_for", None)
+        for name in inspect.signature(asked).parameters if asked is not None else ():
+            annotation = arguments_of(part.target)[name].annotation
+            for value in get_args(annotation) if get_origin(annotation) is Literal else ():
+                if word in provides(Part(part.name, part.target, {**part.arguments, name: value})):
+                    yield f"{path}.{name}={value}"
 
 
 def _stated(part: Part, what: str) -> frozenset[str]:
