@@ -21,6 +21,7 @@ from hydramol.evaluation.structures import write_structures
 from hydramol.geometry.kabsch import kabsch_align
 from hydramol.samplers.ddpm import DDPM
 from hydramol.samplers.morered_adaptive import MoreRedAdaptive
+from hydramol.tasks.generate import Generate
 from hydramol.tasks.inputs import Inputs
 from hydramol.tasks.outcome import Outcome
 from hydramol.tasks.relax import Relax
@@ -273,6 +274,12 @@ def test_references_that_do_not_fit(files: Inputs, tmp_path: Path) -> None:
 def test_no_input_is_a_mistake_of_the_command() -> None:
     with pytest.raises(ConfigError, match="give input=<file>"):
         relax(Inputs())
+
+
+@pytest.mark.parametrize("name", ["input", "reference"])
+def test_drawing_reads_no_structures(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name}=a.xyz: task=generate reads no structures"):
+        Generate().sample(KnowsMinima(DDPM()), Randomness(0, "sample"), Inputs(**{name: "a.xyz"}))
 
 
 @pytest.mark.parametrize(
