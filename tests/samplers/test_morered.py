@@ -140,7 +140,9 @@ def test_robust_rule_ends_where_the_published_one_never_does() -> None:
         return Output(0.0 * x, torch.full((len(condition),), 0.007))
 
     published = MoreRedAdaptive(max_steps=200).sample(denoise, transport, batch["pos"], batch, random=RANDOM)
-    robust = MoreRedAdaptive(max_steps=200, stop="robust").sample(denoise, transport, batch["pos"], batch, random=RANDOM)
+    robust = MoreRedAdaptive(max_steps=200, stop="robust").sample(
+        denoise, transport, batch["pos"], batch, random=RANDOM
+    )
     assert not published.converged.any()
     assert (published.stopped["published"] == -1).all()
     assert (published.stopped["robust"] == 40).all()  # when it would have stopped, though not asked to

@@ -131,7 +131,11 @@ def stopping_rules(results: Iterable[tuple[str, Mapping[str, Tensor]]]) -> list[
             mean = _r(step[held].double().mean()) if held.any() else "never"
             rows.append([name, rule, round(100.0 * float(held.double().mean()), 1), mean])
     note = "Both rules watch all steps that were taken; only the chosen one ends a molecule."
-    return [Table(["", "rule", "molecules for which it held / %", "mean step at which it did"], rows, note)] if rows else []
+    return (
+        [Table(["", "rule", "molecules for which it held / %", "mean step at which it did"], rows, note)]
+        if rows
+        else []
+    )
 
 
 def generated_structures(
