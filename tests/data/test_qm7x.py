@@ -383,6 +383,11 @@ def test_wrong_arguments_are_one_line(
         read(Path(changes.pop("root", made[0])), tmp_path, **changes)
 
 
+def test_the_folder_has_to_be_named() -> None:
+    with pytest.raises(DataError, match=r"data\.root: QM7-X needs data\.root \(the folder with 1000\.xz"):
+        QM7X()
+
+
 def test_a_broken_shard_says_how_to_mend_it(made: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
     read(made[0], tmp_path)
     file = min(tmp_path.iterdir())

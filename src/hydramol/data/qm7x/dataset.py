@@ -31,7 +31,7 @@ class QM7X(MoleculePairs):
 
     Args:
         root: Folder with ``1000.xz`` ... ``8000.xz`` or the unpacked ``1000.hdf5`` ..., and ``DupMols.dat``; it is only
-            read. Nothing is downloaded.
+            read. It has to be given: nothing is downloaded.
         name: Name of the data.
         parts: Parts to read.
         selection: "equilibrium" for minima, or "pairs" for displaced structures that carry their minimum as
@@ -55,7 +55,7 @@ class QM7X(MoleculePairs):
 
     def __init__(
         self,
-        root: str,
+        root: str | None = None,
         name: str = "qm7x",
         parts: Sequence[str | int] = PARTS,
         selection: Selection = "equilibrium",
@@ -70,6 +70,9 @@ class QM7X(MoleculePairs):
         split_seed: int = 0,
         cache_dir: str | None = None,
     ) -> None:
+        if root is None:
+            fix = "the folder with 1000.xz ... 8000.xz and DupMols.dat"
+            raise DataError("QM7-X needs data.root", where="data.root", fix=fix)
         where = f"{name} ({root})"
         if selection not in ("equilibrium", "pairs"):
             raise DataError(f"unknown selection {selection!r}", where="data.selection", fix="equilibrium or pairs")
