@@ -72,14 +72,14 @@ class Trials:
         self._process = context.Process(target=serve, args=(theirs, self.config, self.statistics), daemon=True)
         self._process.start()
         theirs.close()  # so that a process that dies closes the last end of the pipe
-        self._watched = True
+        self._watched = False
         device = self._answer()
-        if device is None:
-            self._stop()
-            return False
-        if device not in ("cpu", "cuda"):
+        if device not in ("cpu", "cuda", None):
             raise ConfigError(f"find_batch_size measures cpu and cuda, not {device}", where="trainer.accelerator")
         self._watched = device == "cpu"  # on a GPU the cap is on its memory
+        if device is None or (self._watched and _resident(self._process.pid) > self.cap):
+            self._stop()
+            return False
         return True
 
     def _stop(self) -> None:
