@@ -21,6 +21,9 @@ TRAIN = [(group, option) for group, option in OPTIONS if "/" not in group and gr
 CLASHES = ("does not accept", "needs a", ", which nothing chosen provides")
 """Complaints that an option may cause beside the default model; presets combine what fits."""
 
+OPEN = "has no value yet"
+"""Complaint about a value that only the user can give, a file for example."""
+
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_every_option_is_described_in_one_line(group: str, option: str) -> None:
@@ -46,12 +49,13 @@ def test_every_experiment_is_sound(experiment: str) -> None:
 def test_every_option_is_sound(group: str, option: str) -> None:
     overrides = [f"{group}={option}", *([] if group in PRESET_GROUPS else ["~experiment"])]
     lines = [error.line for error in composition("train", overrides).errors()]
-    assert [line for line in lines if not any(clash in line for clash in CLASHES)] == []
+    assert [line for line in lines if not any(clash in line for clash in (*CLASHES, OPEN))] == []
 
 
 @pytest.mark.parametrize("builder", option_names("prepare/data", FOLDERS))
 def test_every_builder_is_sound(builder: str) -> None:
-    assert [error.line for error in composition("prepare", [f"data={builder}"]).errors()] == []
+    lines = [error.line for error in composition("prepare", [f"data={builder}"]).errors()]
+    assert [line for line in lines if OPEN not in line] == []
 
 
 @pytest.mark.parametrize(
