@@ -86,9 +86,9 @@ def test_edge_transformer_learns_the_noise() -> None:
 def test_joint_painn_relaxes_structures_it_is_told_no_time_of() -> None:
     torch.manual_seed(0)
     batch = eight_molecules()
-    model = learn(PaiNN(n_atom_basis=64, time=TimeInput("head")), batch, 700, 1e-3, "joint")
+    model = learn(PaiNN(n_atom_basis=64, time=TimeInput("head")), batch, 600, 2e-3, "joint")
     errors = time_errors(model.predict_time, model.transport, [batch], Randomness(1, "test"))
-    assert errors.between(0, 1000)[1] < 80  # steps; 250 would be a guess in the middle
+    assert errors.between(0, 1000)[1] < 120  # steps; 250 would be a guess in the middle
     one_view = batch.select(torch.arange(8))
     sampler = MoreRedAdaptive(max_steps=400, stop="robust")
     [found] = denoising_table(model.denoise, model.transport, sampler, [one_view], [150], Randomness(1, "test"))
@@ -99,7 +99,7 @@ def test_joint_painn_relaxes_structures_it_is_told_no_time_of() -> None:
 def test_joint_edge_transformer_learns_noise_and_time() -> None:
     torch.manual_seed(0)
     batch = eight_molecules()
-    time = TimeInput("head", "sinusoid")
+    time = TimeInput("head")
     net = EdgeTransformer(n_layers=3, width=48, n_heads=4, n_rbf=32, n_direction=4, readout="both", time=time)
     model = learn(net, batch, 300, 3e-3, "joint")
     padded = batch.to_layout("padded")
