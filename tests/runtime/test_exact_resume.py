@@ -22,8 +22,9 @@ from hydramol.models.morered import MoreRed
 from hydramol.nets.edge_transformer import EdgeTransformer
 from hydramol.nets.time_input import TimeInput
 from hydramol.runtime.callbacks import CarryConfig, EpochBoundary, StepSeed
+from hydramol.runtime.callbacks.epoch_boundary import KEY
 from hydramol.runtime.checkpoint import SafeCheckpointIO, load_file
-from hydramol.runtime.schedulers import cosine_warmup
+from hydramol.runtime.schedulers import cosine_warmup, reduce_on_plateau
 from hydramol.transport.discrete_path import DiscretePath
 from hydramol.transport.prior import CentredGaussian
 from hydramol.transport.transport import Transport
@@ -88,6 +89,7 @@ def train(
     resume: Path | None = None,
     interval: float = 0.5,
     max_steps: int = -1,
+    scheduler: Any = None,
 ) -> tuple[Record, dict[str, Any]]:
     """Trains in a folder, saving after every step, validation and epoch; returns its record and the last checkpoint."""
     data = make_data(plan, num_workers)
@@ -98,7 +100,7 @@ def train(
         net,
         Transport(DiscretePath(), CentredGaussian(), stratified=True),
         optimizer=partial(torch.optim.AdamW, lr=1e-3),
-        scheduler=partial(cosine_warmup, warmup=0.2),
+        scheduler=scheduler or partial(cosine_warmup, warmup=0.2),
         statistics=statistics,
         seed=SEED,
     )
@@ -194,17 +196,28 @@ def test_every_step_resumes_bit_for_bit(
 @pytest.mark.run
 @pytest.mark.filterwarnings("ignore:The dirpath has changed")
 @pytest.mark.parametrize(
-    ("plan", "accumulate", "interval", "max_steps"),
-    [("bucket", 1, 1.0, -1), ("cost", 1, 0.5, -1), ("cost", 3, 0.5, -1), ("bucket", 1, 1.0, 17)],
+    ("plan", "accumulate", "interval", "max_steps", "scheduler"),
+    [
+        ("bucket", 1, 1.0, -1, partial(reduce_on_plateau, patience=0, cooldown=0)),
+        ("cost", 1, 0.5, -1, None),
+        ("cost", 3, 0.5, -1, None),
+        ("bucket", 1, 1.0, 17, partial(reduce_on_plateau, patience=0, cooldown=0)),
+    ],
 )
 def test_runs_resumed_twice_do_all_that_is_due(
-    tmp_path: Path, plan: str, accumulate: int, interval: float, max_steps: int, caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
+    plan: str,
+    accumulate: int,
+    interval: float,
+    max_steps: int,
+    scheduler: Any,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Whenever stopped, at a step, in a validation or at an epoch end, all validations and epoch ends follow."""
     caplog.set_level(logging.ERROR)
 
     def run(folder: Path, resume: Path | None = None) -> tuple[Record, dict[str, Any]]:
-        return train(folder, plan, 0, accumulate, resume, interval, max_steps)
+        return train(folder, plan, 0, accumulate, resume, interval, max_steps, scheduler)
 
     def unfinished(folder: Path) -> list[Path]:
         paths = sorted(folder.glob("*step=*.ckpt"), key=step_of)
@@ -215,7 +228,9 @@ def test_runs_resumed_twice_do_all_that_is_due(
         again, ended = run(folder, path)
         assert again.events, folder
         assert again.events == whole.events[-len(again.events) :], folder
-        assert_same(ended["state_dict"], final["state_dict"], str(folder))
+        for part in ("state_dict", "lr_schedulers", "optimizer_states"):
+            assert_same(ended[part], final[part], f"{folder}: {part}")
+        assert_same(ended[KEY], final[KEY], f"{folder}: metrics")
         return folder
 
     whole, final = run(tmp_path / "whole")

@@ -116,7 +116,7 @@ class View(NamedTuple):
 Denoiser = Callable[[Tensor, Tensor | None, Batch], Output]
 """``(x, t, condition) -> Output``: x in the layout of condition, t ``[items]``; models supply it.
 
-Without a time (None) the model finds it and fills ``Output.time``: normalised, ``[items]``, not clipped.
+Without a time (None) the model finds it and fills ``Output.time``: normalised, ``[items]``, perhaps beyond 0 or 1.
 """
 
 

@@ -212,7 +212,7 @@ class MoreRed(pl.LightningModule):
         return Output(self._noise(found), None if found.time is None else self._of_items(found.time, condition))
 
     def predict_time(self, x: Tensor, condition: Batch) -> Tensor:
-        """The normalised time of each item, ``[items]`` float32, not clipped.
+        """The normalised time of each item, ``[items]`` float32; one that is predicted as such may lie beyond 0 or 1.
 
         Args:
             x: Noised positions in the layout of ``condition``, ``[rows..., 3]``, Angstrom.
