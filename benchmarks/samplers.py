@@ -1,9 +1,9 @@
 """MoreRed-JT whose arrived molecules leave the batch against the same loop that keeps stepping all of them.
 
-64 embedded molecules, published stopping rule. By default a PaiNN with random weights bears the cost while a clock tells
-the time: molecule i starts at a step between 1 and ``--longest`` and falls by one a step, as a calibrated model's does.
-With ``--ckpt`` a trained joint model tells the time itself, of structures noised to these steps, and the robust rule ends
-them. The last line is JSON: ``ratio`` is processor time of the plain loop over that of the sampler, ``difference`` the
+64 embedded molecules, published stopping rule. By default a PaiNN with random weights bears the cost while a clock
+tells the time: molecule i starts at a step between 1 and ``--longest`` and falls by one a step, as a calibrated model's
+does. With ``--ckpt`` a trained joint model tells the time itself, of structures noised to these steps, and the robust
+rule ends them. The last line is JSON: ``ratio`` is processor time of the plain loop over that of the sampler, ``difference`` the
 largest distance between their samples in Angstrom.
 """
 
@@ -50,6 +50,7 @@ class Clock:
         self.model, self.first, self.n_calls = model, first, 0
 
     def __call__(self, x: Tensor, t: Tensor | None, condition: Batch) -> Output:
+        """The model's noise with the clock's time; a `Denoiser`."""
         found = self.model.denoise(x, None, condition)
         steps = (self.first[condition["item"]] - self.n_calls).clamp(min=0)
         self.n_calls += 1

@@ -27,7 +27,7 @@ class TimeErrors:
     n_steps: int
 
     def between(self, low: float, high: float) -> tuple[int, float, float, float]:
-        """Number, mean absolute error, mean error and spread of the predictions for ``low <= true < high``, in steps."""
+        """Number, mean absolute error, mean error and spread of predictions for ``low <= true < high``, in steps."""
         inside = (self.true >= low) & (self.true < high)
         error = (self.predicted - self.true)[inside]
         if not len(error):

@@ -103,7 +103,7 @@ class MoreRedAdaptive:
             observer: Called after each step with the number of steps done and the positions of all, flat.
 
         Returns:
-            Positions in float64. ``converged`` says for whom the chosen rule held, ``stopped`` when each rule first did.
+            Positions in float64. ``converged`` says for whom the chosen rule held, ``stopped`` when each first did.
         """
         denoise = FrameAveraging(denoise) if self.frame_averaging else denoise
         flat = condition.to_layout("flat")

@@ -18,8 +18,8 @@ RULES: tuple[Rule, ...] = ("published", "robust")
 class StoppingRules:
     """Numbers of both rules; time in steps of the path.
 
-    Published (Kahouli et al. 2024): the predicted step is at most ``convergence_step``. A predictor that is off by a few
-    steps never says 0, so molecules that have long come to rest go on moving.
+    Published (Kahouli et al. 2024): the predicted step is at most ``convergence_step``. A predictor that is off by a
+    few steps never says 0, so molecules that have long come to rest go on moving.
 
     Robust: the average of the predicted step over the last ``window`` steps is at most ``time_below``, and from the
     window before it has fallen by less than ``slope`` a step, while a reverse process on its way falls by 1; or the

@@ -141,7 +141,8 @@ class Generate:
         for t_start in self.t_starts:
             found = []
             for batch in batches:
-                t = torch.full((len(batch),), t_start - 1, device=batch.device)  # a state noised k times has index k - 1
+                # A state that was noised k times has the index k - 1.
+                t = torch.full((len(batch),), t_start - 1, device=batch.device)
                 x_t = model.transport.corrupt(batch["pos"], t, batch, random.for_stream("equivariance")).x_t
                 found.append(equivariance_error(model.denoise, x_t, t, batch, random.for_stream("rotations")).cpu())
             errors[t_start] = torch.cat(found)
