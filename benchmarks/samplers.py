@@ -3,8 +3,8 @@
 64 embedded molecules, published stopping rule. By default a PaiNN with random weights bears the cost while a clock
 tells the time: molecule i starts at a step between 1 and ``--longest`` and falls by one a step, as a calibrated model's
 does. With ``--ckpt`` a trained joint model tells the time itself, of structures noised to these steps, and the robust
-rule ends them. The last line is JSON: ``ratio`` is processor time of the plain loop over that of the sampler, ``difference`` the
-largest distance between their samples in Angstrom.
+rule ends them. The last line is JSON: ``ratio`` is processor time of the plain loop over that of the sampler,
+``difference`` the largest distance between their samples in Angstrom.
 """
 
 from __future__ import annotations
