@@ -76,7 +76,8 @@ def test_our_own_files_come_back(tmp_path):
     from tests.conftest import random_molecules
 
     batch = random_molecules([4, 7])
-    write_structures(tmp_path / "a.extxyz", {"path": [batch, batch, batch], "real": batch}, ["first", "second"])
+    path = [batch.with_fields(pos=batch["pos"] + 0.1 * step) for step in (0, 1, 2, 2)]  # at rest in the end
+    write_structures(tmp_path / "a.extxyz", {"path": path, "real": batch}, ["first", "second"])
     cards = read_cards(tmp_path / "a.extxyz", Structures("a.extxyz", ["path", "real"]))
     assert [card.caption for card in cards] == ["first", "second"]
     assert [[len(cell.frames) for cell in card.cells] for card in cards] == [[3, 1], [3, 1]]

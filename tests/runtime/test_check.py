@@ -218,7 +218,7 @@ class TestNeeds:
 
     def test_met_by_arguments(self) -> None:
         (line,) = complaints("sampler=timed")
-        assert line == "sampler=timed needs 'time', which nothing chosen provides (no option provides it)"
+        assert line == "sampler=timed needs 'time', which nothing chosen provides (provided by model.heads=joint)"
         assert complaints("sampler=timed", "model.heads=joint") == []
 
 
