@@ -106,3 +106,18 @@ def test_likelihood_is_bounded_where_asked_for(n_likelihood: int) -> None:
             # This model is the linear guess.
             assert one.scalars["nll_nats"] == pytest.approx(one.scalars["nll_nats_linear"], rel=1e-5)
             assert one.scalars["nll_nats"] > 0
+
+
+def test_recorded_frames_become_trajectories():
+    task, fake = Generate(batch_size=3), model()
+    fake.sampler.record_every = 2
+    outcome = task.sample(fake, Randomness(0, "sample"))
+    frames = outcome.structures["trajectories.extxyz"].structures["generation"]
+    assert len(frames) == 4  # before steps 0, 2 and 4 of five, and the result
+    generated = outcome.structures["generated.extxyz"].structures["generated"]
+    assert torch.equal(frames[-1]["pos"], generated["pos"])
+    assert not torch.equal(frames[0]["pos"], frames[1]["pos"])
+    assert all(torch.equal(frame["z"], generated["z"]) for frame in frames)
+    assert [one.file for part in outcome.results.sections for one in part.structures] == ["trajectories.extxyz"]
+    fake.sampler.record_every = 0
+    assert list(task.sample(fake, Randomness(0, "sample")).structures) == ["generated.extxyz"]

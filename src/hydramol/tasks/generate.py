@@ -150,29 +150,53 @@ class Generate:
 
     # --- generation -----------------------------------------------------------------------------------------------
 
-    def _draw(self, model: Any, condition: Batch, random: Randomness) -> Batch:
+    def _draw(self, model: Any, condition: Batch, random: Randomness) -> list[Batch]:
+        """Drawn structures, on the CPU and in the order of the condition: recorded frames, then the result."""
         by_size = torch.argsort(condition.sizes["atom"], stable=True)
         parts = [condition.select(chosen) for chosen in by_size.split(self.batch_size)]
         n_steps = len(model.sampler.steps(model.transport.path.n_steps)) * len(parts)
-        drawn = []
         with progress(n_steps, f"sampling {len(condition)} structures") as advance:
-            for part in parts:
-                samples: Samples = model.sampler.sample(
+            drawn: list[Samples] = [
+                model.sampler.sample(
                     model.denoise, model.transport, None, part, random=random, observer=lambda step, x: advance(1)
                 )
-                drawn.append(part.with_fields(pos=samples.x.to(torch.float32)).to("cpu"))
-        return one_batch(drawn).select(torch.argsort(by_size.cpu()))
+                for part in parts
+            ]
+        longest = max(0 if one.trajectory is None else len(one.trajectory) for one in drawn)
+        back = torch.argsort(by_size.cpu())
 
-    def _generated(self, generated: Batch, real: Batch) -> Outcome:
-        """Measures drawn structures beside real ones."""
-        shown = [Structures("generated.extxyz", ["generated"], "Drawn from pure noise")]
+        def joined(frame: int) -> Batch:
+            """A frame of all; those that took fewer steps stay where they ended."""
+            return one_batch(
+                [
+                    part.to("cpu").with_fields(pos=frame_of(one, frame).to("cpu", torch.float32))
+                    for part, one in zip(parts, drawn, strict=True)
+                ]
+            ).select(back)
+
+        return [joined(frame) for frame in range(longest + 1)]
+
+    def _generated(self, drawn: list[Batch], real: Batch) -> Outcome:
+        """Measures drawn structures, the last of their frames, beside real ones."""
+        generated = drawn[-1]
+        note = "Drawn from pure noise" + (", step by step" if len(drawn) > 1 else "")
+        shown = [Structures("generated.extxyz", ["generated"], note)]
         measured = generated_structures(scores(generated), scores(real), len(generated), len(real), structures=shown)
         distributions = distances_and_angles(
             compare(pair_distances(generated), pair_distances(real), n_largest=8),
             compare(bond_angles(generated), bond_angles(real), n_largest=8),
         )
         files = {"generated.extxyz": StructureSet({"generated": generated})}
+        if len(drawn) > 1:
+            files["trajectories.extxyz"] = StructureSet({"generation": drawn})
+            shown[0].file = "trajectories.extxyz"
         return Outcome(join([measured, distributions]), files, main="generated.extxyz")
+
+
+def frame_of(samples: Samples, number: int) -> Tensor:
+    """A recorded frame of some samples, or the result after the last."""
+    path = samples.trajectory
+    return samples.x if path is None or number >= len(path) else path[number]
 
 
 def scores(batch: Batch) -> dict[str, float]:

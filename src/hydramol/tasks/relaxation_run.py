@@ -17,7 +17,7 @@ from hydramol.core.randomness import Randomness
 from hydramol.evaluation.relaxation_results import Course
 from hydramol.evaluation.rmsd import rmsd
 from hydramol.geometry.kabsch import kabsch_align
-from hydramol.tasks.generate import one_batch
+from hydramol.tasks.generate import frame_of, one_batch
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def _collected(
     if record_every:
         paths = [part.samples.trajectory for part in found]
         n_frames = max((0 if path is None else len(path) for path in paths), default=0)
-        frames = [*(ordered([_frame(part.samples, k) for part in found]) for k in range(n_frames)), relaxed]
+        frames = [*(ordered([frame_of(part.samples, k) for part in found]) for k in range(n_frames)), relaxed]
     rules = found[0].samples.stopped if found else {}
     times = [part.times for part in found if part.times is not None]
     course = Course(
@@ -123,12 +123,6 @@ def _collected(
         time=(of_items([a for a, _ in times], 0.0), of_items([b for _, b in times], 0.0)) if times else None,
     )
     return RelaxationRun(relaxed, course, frames)
-
-
-def _frame(samples: Samples, k: int) -> Tensor:
-    """A recorded frame, or the result after the last."""
-    path = samples.trajectory
-    return samples.x if path is None or k >= len(path) else path[k]
 
 
 def onto(batch: Batch, target: Batch) -> Batch:
