@@ -11,6 +11,7 @@ from torch import Tensor
 from hydramol.core.batch import Batch
 from hydramol.core.protocols import Denoiser, Samples
 from hydramol.core.randomness import Randomness
+from hydramol.samplers.arguments import check_counts
 from hydramol.samplers.frame_averaging import FrameAveraging
 
 
@@ -38,12 +39,7 @@ class DDPM:
         record_every: int = 0,
         frame_averaging: bool = False,
     ) -> None:
-        if n_samples < 1:
-            raise ValueError(f"sampler.n_samples={n_samples}: at least 1")
-        if max_steps is not None and max_steps < 1:
-            raise ValueError(f"sampler.max_steps={max_steps}: at least 1, or null for the full schedule")
-        if record_every < 0:
-            raise ValueError(f"sampler.record_every={record_every}: 0 (nothing) or more")
+        check_counts(n_samples, max_steps, record_every)
         self.n_samples = n_samples
         self.max_steps = max_steps
         self.record_every = record_every

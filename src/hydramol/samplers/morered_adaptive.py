@@ -11,13 +11,15 @@ from torch import Tensor
 from hydramol.core.batch import Batch
 from hydramol.core.protocols import Denoiser, Samples
 from hydramol.core.randomness import Randomness
+from hydramol.samplers.arguments import check_counts
 from hydramol.samplers.frame_averaging import FrameAveraging
+from hydramol.samplers.self_timed import SelfTimed
 from hydramol.samplers.start import first_positions
 from hydramol.samplers.stopping import RULES, Rule, StoppingRules
 from hydramol.samplers.walk import Walk, step_of
 
 
-class MoreRedAdaptive:
+class MoreRedAdaptive(SelfTimed):
     """At each step the model says how noised a molecule is, and takes a reverse step from there.
 
     With a joint model this is MoreRed-JT; with a denoiser and a time predictor it is MoreRed-AS. The time of the start
@@ -53,14 +55,9 @@ class MoreRedAdaptive:
         record_every: int = 0,
         time_ckpt: str | None = None,
     ) -> None:
-        if n_samples < 1:
-            raise ValueError(f"sampler.n_samples={n_samples}: at least 1")
-        if max_steps is not None and max_steps < 1:
-            raise ValueError(f"sampler.max_steps={max_steps}: at least 1, or null for as many as the path has")
+        check_counts(n_samples, max_steps, record_every)
         if stop not in RULES:
             raise ValueError(f"sampler.stop={stop!r}: one of {', '.join(RULES)}")
-        if record_every < 0:
-            raise ValueError(f"sampler.record_every={record_every}: 0 (nothing) or more")
         self.n_samples = n_samples
         self.max_steps = max_steps
         self.stop: Rule = stop
@@ -68,15 +65,6 @@ class MoreRedAdaptive:
         self.frame_averaging = frame_averaging
         self.record_every = record_every
         self.time_ckpt = time_ckpt
-
-    @classmethod
-    def needs_for(cls, time_ckpt: str | None = None) -> frozenset[str]:
-        """Words for the configuration check."""
-        return frozenset({"discrete", "noise"} if time_ckpt else {"discrete", "noise", "time"})
-
-    def steps(self, n_steps: int) -> range:
-        """The most steps that can be taken on a path of so many."""
-        return range(self.max_steps or n_steps)
 
     @torch.no_grad()
     def sample(
