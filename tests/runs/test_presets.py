@@ -178,3 +178,14 @@ def test_joint_head_wants_the_time_at_the_head(door: Door) -> None:
     unable = door("train", "sampler=morered_jt", "check=true")
     assert unable.returncode == 2
     assert "model.heads=joint" in unable.stderr
+
+
+@pytest.mark.run
+def test_joint_edge_transformer(door: Door, tiny: Tiny, tmp_path: Path) -> None:
+    """The other backbone, with an invariant time by frame averaging, and a likelihood."""
+    base = [one for one in tiny("morered_jt_molecules") if not one.startswith("net.")]
+    net = ["net=edge_transformer_joint", "net.n_layers=1", "net.width=16", "net.n_rbf=8", "task.n_likelihood=2"]
+    ok(door("train", *base, *net, "sampler.frame_averaging=true", f"paths.output_dir={tmp_path / 'run'}"))
+    scalars = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert {"time_error", "nll_nats", "nll_bits_per_dimension", "denoising_t5_converged"} <= scalars.keys()
+    assert {"gradient_norm/noise", "gradient_norm/time", "val/equivariance_error"} <= scalars.keys()
