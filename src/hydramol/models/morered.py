@@ -178,16 +178,12 @@ class MoreRed(pl.LightningModule):
         noise = self.noise_head(features, inner, told).to(torch.float32)
         noise = batch.like(inner.rows(noise), batch.layout)
         if self.parametrization == "linear_skip":
-            step = t if t is not None else self._step_of(self._of_items(told, inner))
+            step = t if t is not None else self.transport.path.nearest(self._of_items(told, inner))
             guess, scale = self.linear_guess.parts(x, step, batch)
             noise = guess + scale * noise
         return Prediction(
             postprocess(noise, batch, self.postprocess, self.max_norm), self._in_layout(time, inner, batch)
         )
-
-    def _step_of(self, time: Tensor) -> Tensor:
-        """The nearest step of a predicted time, ``[items]`` int64."""
-        return self.transport.path.unnormalise(time.detach().clamp(0.0, 1.0))
 
     @staticmethod
     def _of_items(time: Tensor, batch: Batch) -> Tensor:
@@ -207,7 +203,7 @@ class MoreRed(pl.LightningModule):
             if self.time_predictor is None:
                 raise ValueError("no time was given, and neither a time head nor a time predictor is there to find it")
             time = self.time_predictor(x, condition)
-            return Output(self._noise(self(x, self._step_of(time), condition)), time)
+            return Output(self._noise(self(x, self.transport.path.nearest(time), condition)), time)
         found = self(x, t, condition)
         return Output(self._noise(found), None if found.time is None else self._of_items(found.time, condition))
 

@@ -13,6 +13,7 @@ from hydramol.core.protocols import Denoiser, Samples
 from hydramol.core.randomness import Randomness
 from hydramol.samplers.arguments import check_counts
 from hydramol.samplers.frame_averaging import FrameAveraging
+from hydramol.samplers.start import first_positions
 
 
 class DDPM:
@@ -85,10 +86,7 @@ class DDPM:
             raise ValueError(f"t_start={t_start}: a whole number of steps from 1 to {longest}")
         if start is None and n_steps < longest:
             raise ValueError(f"t_start={t_start} needs structures to start from; noise belongs to t_start={longest}")
-        if start is None:
-            x = transport.prior.draw(condition, random.for_stream("prior"))
-        else:
-            x = transport.prior.project(start.to(torch.float64), condition)
+        x = first_positions(start, condition, transport, random)
         if self.frame_averaging:
             denoise = FrameAveraging(denoise)
         steps = self.steps(n_steps)

@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-import torch
 from torch import Tensor
 
-from hydramol.core.batch import Batch
-from hydramol.core.protocols import Denoiser, Samples
-from hydramol.core.randomness import Randomness
 from hydramol.samplers.arguments import check_counts
-from hydramol.samplers.frame_averaging import FrameAveraging
 from hydramol.samplers.self_timed import SelfTimed
-from hydramol.samplers.start import first_positions
 from hydramol.samplers.stopping import RULES, Rule, StoppingRules
-from hydramol.samplers.walk import Walk, step_of
 
 
 class MoreRedAdaptive(SelfTimed):
@@ -66,53 +56,5 @@ class MoreRedAdaptive(SelfTimed):
         self.record_every = record_every
         self.time_ckpt = time_ckpt
 
-    @torch.no_grad()
-    def sample(
-        self,
-        denoise: Denoiser,
-        transport: Any,
-        start: Tensor | None,
-        condition: Batch,
-        *,
-        t_start: int | float | None = None,
-        random: Randomness,
-        observer: Callable[[int, Tensor], None] | None = None,
-    ) -> Samples:
-        """Draws or relaxes one structure for each item of the condition.
-
-        Args:
-            denoise: ``(x float32, None, condition) -> Output`` with the time of each item.
-            transport: A `Transport` on a discrete path.
-            start: Structures however noised, ``[rows..., 3]`` in the layout of the condition, Angstrom; None draws from
-                the prior.
-            condition: What is given of each molecule (elements, sizes, item numbers).
-            t_start: Not needed; taken so that all samplers are called alike.
-            random: Where the noise comes from; the k-th step uses the draw k.
-            observer: Called after each step with the number of steps done and the positions of all, flat.
-
-        Returns:
-            Positions in float64. ``converged`` says for whom the chosen rule held, ``stopped`` when each first did.
-        """
-        denoise = FrameAveraging(denoise) if self.frame_averaging else denoise
-        flat = condition.to_layout("flat")
-        walk = Walk(first_positions(start, condition, transport, random), flat, self.rules, self.stop)
-        noise = random.for_stream("reverse")
-        trajectory = []
-        most = len(self.steps(transport.path.n_steps))
-        n_evals = 0
-        for k in range(most):
-            if self.record_every and k % self.record_every == 0:
-                trajectory.append(walk.everyone().to("cpu", torch.float32))
-            output = denoise(walk.x.to(torch.float32), None, walk.condition)
-            n_evals += 1
-            assert output.time is not None, "the denoiser must tell the time"
-            t = step_of(output.time, transport)
-            if k == most - 1 and self.stop == "robust":
-                walk.finish_all()
-            previous = torch.where(walk.finishing, -1, t - 1)
-            walk.step(t, transport.reverse_step(walk.x, output.x, t, walk.condition, noise.at(k), previous))
-            if observer is not None:
-                observer(k + 1, walk.everyone())
-            if len(walk.condition) == 0:
-                break
-        return walk.samples(condition, n_evals, trajectory)
+    def next_time(self, t: Tensor) -> None:
+        """Asked anew at each step."""

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import ClassVar
 
-import torch
 from torch import Tensor
 
-from hydramol.core.batch import Batch
-from hydramol.core.protocols import Denoiser, Samples
-from hydramol.core.randomness import Randomness
 from hydramol.samplers.arguments import check_counts
-from hydramol.samplers.frame_averaging import FrameAveraging
 from hydramol.samplers.self_timed import SelfTimed
-from hydramol.samplers.start import first_positions
-from hydramol.samplers.stopping import StoppingRules
-from hydramol.samplers.walk import Walk, step_of
+from hydramol.samplers.stopping import Rule, StoppingRules
 
 
 class MoreRedITP(SelfTimed):
@@ -32,6 +24,8 @@ class MoreRedITP(SelfTimed):
             None where the model tells the time itself.
     """
 
+    reported: ClassVar[tuple[Rule, ...]] = ("published",)
+
     def __init__(
         self,
         n_samples: int = 32,
@@ -44,45 +38,12 @@ class MoreRedITP(SelfTimed):
         check_counts(n_samples, max_steps, record_every)
         self.n_samples = n_samples
         self.max_steps = max_steps
+        self.stop: Rule = "published"
         self.rules = StoppingRules(convergence_step)
         self.frame_averaging = frame_averaging
         self.record_every = record_every
         self.time_ckpt = time_ckpt
 
-    @torch.no_grad()
-    def sample(
-        self,
-        denoise: Denoiser,
-        transport: Any,
-        start: Tensor | None,
-        condition: Batch,
-        *,
-        t_start: int | float | None = None,
-        random: Randomness,
-        observer: Callable[[int, Tensor], None] | None = None,
-    ) -> Samples:
-        """Draws or relaxes one structure for each item; see `MoreRedAdaptive.sample`."""
-        denoise = FrameAveraging(denoise) if self.frame_averaging else denoise
-        flat = condition.to_layout("flat")
-        walk = Walk(first_positions(start, condition, transport, random), flat, self.rules, "published")
-        noise = random.for_stream("reverse")
-        trajectory: list[Tensor] = []
-        t: Tensor | None = None
-        n_evals = 0
-        for k in self.steps(transport.path.n_steps):
-            if self.record_every and k % self.record_every == 0:
-                trajectory.append(walk.everyone().to("cpu", torch.float32))
-            output = denoise(walk.x.to(torch.float32), t, walk.condition)
-            n_evals += 1
-            if t is None:
-                assert output.time is not None, "the denoiser must tell the time"
-                t = step_of(output.time, transport)
-            stays = walk.step(t, transport.reverse_step(walk.x, output.x, t, walk.condition, noise.at(k)))
-            t = (t - 1).clamp(min=0)[stays]
-            if observer is not None:
-                observer(k + 1, walk.everyone())
-            if len(walk.condition) == 0:
-                break
-        samples = walk.samples(condition, n_evals, trajectory)
-        samples.stopped = {"published": samples.stopped["published"]}
-        return samples
+    def next_time(self, t: Tensor) -> Tensor:
+        """One step back along the path."""
+        return (t - 1).clamp(min=0)

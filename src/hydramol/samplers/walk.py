@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from hydramol.core.batch import Batch
 from hydramol.core.protocols import Samples
 from hydramol.samplers.stopping import RULES, Rule, StoppingRules, StoppingWatch
-
-
-def step_of(time: Tensor, transport: Any) -> Tensor:
-    """The step nearest to a predicted time, ``[items]`` int64; broken predictions count as pure noise."""
-    steps: Tensor = transport.path.unnormalise(time.nan_to_num(1.0).clamp(0.0, 1.0))
-    return steps
 
 
 class Walk:
@@ -85,8 +77,10 @@ class Walk:
         self._active, self.finishing = self._active[stays], self.finishing[stays]
         self.condition = self.condition.select(stays)
 
-    def samples(self, condition: Batch, n_evals: int, trajectory: list[Tensor]) -> Samples:
-        """What a sampler returns, in the layout of its condition."""
+    def samples(
+        self, condition: Batch, n_evals: int, trajectory: list[Tensor], reported: tuple[Rule, ...] = RULES
+    ) -> Samples:
+        """What a sampler returns, in the layout of its condition, with the rules that it reports."""
 
         def laid_out(rows: Tensor) -> Tensor:
             return condition.like(rows, condition.layout)
@@ -98,5 +92,5 @@ class Walk:
             self._converged,
             n_evals,
             trajectory=path,
-            stopped={str(rule): first for rule, first in self._stopped.items()},
+            stopped={str(rule): self._stopped[rule] for rule in reported},
         )

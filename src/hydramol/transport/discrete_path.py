@@ -114,6 +114,10 @@ class DiscretePath:
             raise ValueError("normalised time must lie in [0, 1]; clip predictions first")
         return torch.round(time.to(torch.float64) * (self.n_steps - 1)).to(torch.int64)
 
+    def nearest(self, time: Tensor) -> Tensor:
+        """The step nearest to a predicted time, int64: clipped to the path, pure noise where the prediction is nan."""
+        return self.unnormalise(time.detach().nan_to_num(1.0).clamp(0.0, 1.0))
+
     def reverse(self, t: Tensor, previous: Tensor | None = None) -> ReverseStep:
         """Coefficients of the step from t back to a less noised state.
 
