@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from hydramol.data import embedded
+from hydramol.data.embedded_split import embedded_split
 from hydramol.data.flat_molecules import FlatMolecules
-from hydramol.data.molecule_arrays import MoleculeArrays
-from hydramol.data.splits import Size, random_splits
+from hydramol.data.splits import Size
 
 
 class EmbeddedMolecules(FlatMolecules):
@@ -31,17 +30,14 @@ class EmbeddedMolecules(FlatMolecules):
         test_size: Size = 0.1,
         split_seed: int = 0,
     ) -> None:
-        raw = embedded.load(name)
-        where = f"embedded data {name!r}"
-        arrays = MoleculeArrays(raw["z"], raw["pos"], raw["n_atoms"], np.array(raw["smiles"]), raw["energy"])
-        arrays = arrays.with_at_most(max_heavy_atoms)
-        splits = random_splits(len(arrays.n_atoms), train_size, valid_size, test_size, split_seed, where)
+        found = embedded_split(name, max_heavy_atoms, train_size, valid_size, test_size, split_seed)
+        arrays = found.arrays
         super().__init__(
             arrays.z,
             arrays.pos,
             arrays.n_atoms,
             energy=arrays.energy,
             names=arrays.names,
-            splits=splits,
-            where=where,
+            splits={side: np.searchsorted(found.molecule, items) for side, items in found.splits.items()},
+            where=found.where,
         )

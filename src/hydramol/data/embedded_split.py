@@ -1,4 +1,4 @@
-"""The embedded molecules and their split, for data sets that are made from them: the same test molecules everywhere."""
+"""The embedded molecules and their split, for all data sets made from them: the same test molecules everywhere."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class EmbeddedSplit(NamedTuple):
 def embedded_split(
     name: str, max_heavy_atoms: int | None, train_size: Size, valid_size: Size, test_size: Size, split_seed: int
 ) -> EmbeddedSplit:
-    """Reads the molecules and splits them as `hydramol.data.embedded_molecules.EmbeddedMolecules` does.
+    """Reads the molecules and splits them.
 
     Args:
         name: Data set, a file of `hydramol.data.embedded`.
@@ -46,9 +46,8 @@ def embedded_split(
     raw = embedded.load(name)
     where = f"embedded data {name!r}"
     arrays = MoleculeArrays(raw["z"], raw["pos"], raw["n_atoms"], np.array(raw["smiles"]), raw["energy"])
-    owner = np.repeat(np.arange(len(arrays.n_atoms)), arrays.n_atoms)
-    heavy = np.bincount(owner, weights=arrays.z > 1, minlength=len(arrays.n_atoms))
-    kept = np.flatnonzero(heavy <= (np.inf if max_heavy_atoms is None else max_heavy_atoms))
+    small = arrays.have_at_most(max_heavy_atoms)
+    kept = np.flatnonzero(small)
     parts = random_splits(len(kept), train_size, valid_size, test_size, split_seed, where)
     splits = {side: kept[part] for side, part in parts.items()}
-    return EmbeddedSplit(arrays.with_at_most(max_heavy_atoms), kept, splits, where)
+    return EmbeddedSplit(arrays.select(small), kept, splits, where)

@@ -52,11 +52,13 @@ class MoleculeArrays:
 
     def with_at_most(self, heavy_atoms: int | None) -> MoleculeArrays:
         """Molecules of at most so many atoms that are not hydrogen; None keeps all."""
-        if heavy_atoms is None:
-            return self
+        return self if heavy_atoms is None else self.select(self.have_at_most(heavy_atoms))
+
+    def have_at_most(self, heavy_atoms: int | None) -> np.ndarray:
+        """Whether each molecule has at most so many atoms that are not hydrogen, ``[molecules]`` bool."""
         owner = np.repeat(np.arange(len(self.n_atoms)), self.n_atoms)
         heavy = np.bincount(owner, weights=self.z > 1, minlength=len(self.n_atoms))
-        return self.select(heavy <= heavy_atoms)
+        return np.asarray(heavy <= (np.inf if heavy_atoms is None else heavy_atoms))
 
     @classmethod
     def joined(cls, parts: Sequence[MoleculeArrays]) -> MoleculeArrays:

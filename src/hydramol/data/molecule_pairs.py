@@ -58,7 +58,6 @@ def group_splits(
     test_size: Size,
     seed: int,
     where: str = "data",
-    all_groups: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Random splits of groups: all items of a group are on the same side.
 
@@ -69,7 +68,6 @@ def group_splits(
         test_size: The same of the test split.
         seed: Seed of the split.
         where: Name of the data, for errors.
-        all_groups: The groups that are split, where some of them have no items; those of the items by default.
 
     Returns:
         Ascending item indices of "train", "val" and "test".
@@ -77,6 +75,6 @@ def group_splits(
     Raises:
         DataError: As for `hydramol.data.splits.random_splits`.
     """
-    known = np.unique(groups if all_groups is None else all_groups)
+    known = np.unique(groups)
     parts = random_splits(len(known), train_size, valid_size, test_size, seed, where)
     return {name: np.flatnonzero(np.isin(groups, known[part])) for name, part in parts.items()}

@@ -87,7 +87,7 @@ class QM7X(MoleculePairs):
             loaded.append(_load(frames, selection, pair, pair_seed, duplicates, source.path.name))
         arrays = MoleculeArrays.joined([one for one, _ in loaded])
         reference = np.concatenate([one for _, one in loaded]) if selection == "pairs" else None
-        kept = _small_enough(arrays, max_heavy_atoms)
+        kept = arrays.have_at_most(max_heavy_atoms)
         if reference is not None:
             reference = reference[np.repeat(kept, arrays.n_atoms)]
         arrays = arrays.select(kept)
@@ -122,12 +122,6 @@ def _load(
     if not np.array_equal(z, z_reference):
         raise DataError("a displaced structure has other atoms than its minimum", where=where)
     return found, reference
-
-
-def _small_enough(arrays: MoleculeArrays, max_heavy_atoms: int | None) -> np.ndarray:
-    owner = np.repeat(np.arange(len(arrays.n_atoms)), arrays.n_atoms)
-    heavy = np.bincount(owner, weights=arrays.z > 1, minlength=len(arrays.n_atoms))
-    return np.asarray(heavy <= (np.inf if max_heavy_atoms is None else max_heavy_atoms))
 
 
 def _duplicates(file: Path, checksums: Mapping[str, str]) -> set[tuple[int, int, int]]:
